@@ -1,0 +1,10 @@
+// Shared by vite, vitest, svelte-check and editors.
+/** @type {import('@sveltejs/vite-plugin-svelte').SvelteConfig} */
+export default {
+  compilerOptions: {
+    // Styles travel in the JavaScript and land in the root a component is mounted in, so they work inside a shadow root.
+    css: 'injected',
+    runes: true,
+  },
+  vitePlugin: { emitCss: false },
+};
