@@ -1,0 +1,22 @@
+/** What stands behind a figure: a kernel, the data in a page, or (later) a static site's files. */
+import type { NdArray } from "./wire";
+import type { Selection } from "./selection";
+
+export interface Answer {
+  value: unknown;
+  arrays: NdArray[];
+}
+
+export interface Backend {
+  /** True when a kernel can answer questions; a page holds all it will ever know. */
+  readonly live: boolean;
+  /** The array with this id; undefined when this file does not hold it. */
+  load(id: string): Promise<NdArray | undefined>;
+  /** Ask the kernel something about a view. Rejects with `Superseded` when a newer question of the same name was asked. */
+  ask?(view: string, name: string, args: unknown): Promise<Answer>;
+  /** Tell Python what the reader picked. */
+  writeSelection?(selection: Selection): void;
+}
+
+/** The answer is no longer wanted: a newer question took its place. */
+export class Superseded extends Error {}

@@ -1,0 +1,144 @@
+/** A figure in the browser: its views' props with arrays in place, one selection, one hover, the theme. */
+import type { Answer, Backend } from "./backend";
+import { changed, emptySelection, sameSelection, type Change, type Selection } from "./selection";
+import type { Header, NdArray } from "./wire";
+
+/** What Python sends (mechviz/view.py): plain JSON in which `{"$array": id}` stands for an array. */
+export interface FigureJson {
+  layout: Layout;
+  views: Record<string, ViewJson>;
+  arrays: Record<string, Header>;
+  selection: Partial<Selection>;
+  /** Selections with one id are one selection, also across cells. */
+  selection_id?: string;
+}
+export type Layout = { kind: "view"; id: string } | { kind: "row" | "column"; items: Layout[] };
+export interface ViewJson {
+  kind: string;
+  props: Record<string, unknown>;
+}
+
+/** An array that is fetched when a view opens it. `value` is reactive. */
+export class LazyArray {
+  value = $state.raw<NdArray>();
+  /** This file does not hold it (a frozen twin keeps what was on screen). */
+  absent = $state(false);
+  #loading?: Promise<NdArray | undefined>;
+
+  constructor(
+    readonly id: string,
+    readonly header: Header,
+    readonly fetch: (id: string) => Promise<NdArray | undefined>,
+  ) {
+    this.absent = header.absent ?? false;
+  }
+
+  load(): Promise<NdArray | undefined> {
+    if (this.absent) return Promise.resolve(undefined);
+    this.#loading ??= this.fetch(this.id).then(
+      (array) => {
+        this.value = array;
+        this.absent = array === undefined;
+        return array;
+      },
+      (error) => {
+        this.#loading = undefined; // a later opening may succeed
+        throw error;
+      },
+    );
+    return this.#loading;
+  }
+}
+
+/** What the pointer or the keyboard is on, for the views of one figure; it never leaves the browser. */
+export interface Hover {
+  layer?: number;
+  head?: number;
+  query?: number;
+  key?: number;
+  position?: number;
+}
+
+export interface View {
+  id: string;
+  kind: string;
+  /** The props of the component: JSON with `NdArray` and `LazyArray` in place of the references. */
+  props: Record<string, unknown>;
+}
+
+export class Figure {
+  layout = $state.raw<Layout>({ kind: "column", items: [] });
+  views = $state.raw<Record<string, View>>({});
+  selection = $state.raw<Selection>(emptySelection());
+  hover = $state.raw<Hover>({});
+  /** Set by mount from the luminance of the ground; colours must be read again when it changes. */
+  theme = $state<"light" | "dark">("light");
+  #lazies = new Map<string, LazyArray>();
+  #arrays = new Map<string, NdArray>();
+
+  constructor(
+    readonly backend: Backend,
+    /** The element that carries the design tokens (the shadow host). */
+    readonly host: HTMLElement,
+  ) {}
+
+  get live(): boolean {
+    return this.backend.live;
+  }
+
+  /** Take a new figure from Python; resolves when every array of the first picture is here. */
+  async update(json: FigureJson): Promise<void> {
+    const eager = Object.entries(json.arrays).filter(([, header]) => !header.lazy);
+    const arrays = new Map(
+      await Promise.all(eager.map(async ([id]) => [id, this.#arrays.get(id) ?? (await this.#must(id))] as const)),
+    );
+    const lazies = new Map<string, LazyArray>();
+    for (const [id, header] of Object.entries(json.arrays)) {
+      if (!header.lazy) continue;
+      const known = this.#lazies.get(id);
+      lazies.set(id, known ?? new LazyArray(id, header, (wanted) => this.backend.load(wanted)));
+    }
+    this.#arrays = arrays;
+    this.#lazies = lazies;
+    this.views = Object.fromEntries(
+      Object.entries(json.views).map(([id, view]) => [
+        id,
+        { id, kind: view.kind, props: this.#fill(view.props) as Record<string, unknown> },
+      ]),
+    );
+    this.layout = json.layout;
+  }
+
+  /** The selection as Python has set it. */
+  receive(selection: Partial<Selection>): void {
+    const next = { ...emptySelection(), ...selection };
+    if (!sameSelection(next, this.selection)) this.selection = next;
+  }
+
+  /** The reader picked something: every view of the figure follows, and Python sees it. */
+  pick(change: Change): void {
+    const next = changed(this.selection, change);
+    if (sameSelection(next, this.selection)) return;
+    this.selection = next;
+    this.backend.writeSelection?.(next);
+  }
+
+  /** Ask the kernel about a view; undefined where there is none. */
+  async ask(view: string, name: string, args: unknown): Promise<Answer | undefined> {
+    return this.backend.ask?.(view, name, args);
+  }
+
+  async #must(id: string): Promise<NdArray> {
+    const array = await this.backend.load(id);
+    if (!array) throw new Error(`array ${id} is missing from this figure`);
+    return array;
+  }
+
+  #fill(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map((item) => this.#fill(item));
+    if (value === null || typeof value !== "object") return value;
+    const id = (value as { $array?: string }).$array;
+    if (id !== undefined) return this.#arrays.get(id) ?? this.#lazies.get(id);
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#fill(item)]));
+  }
+}

@@ -1,0 +1,34 @@
+/** What the reader has pointed at. Every axis is a list; the same words as in Python (mechviz/view.py). */
+
+export const AXES = [
+  "layers",
+  "heads",
+  "queries",
+  "keys",
+  "positions",
+  "neurons",
+  "features",
+  "texts",
+  "vocabulary",
+  "step",
+] as const;
+export type Axis = (typeof AXES)[number];
+export type Selection = Record<Axis, number[]>;
+export type Change = Partial<Selection>;
+
+export function emptySelection(): Selection {
+  return Object.fromEntries(AXES.map((axis) => [axis, []])) as unknown as Selection;
+}
+
+/**
+ * The selection after a change. A new `positions` moves `queries` with it and drops `keys`, unless the change says
+ * otherwise: a token picked in running text is read as the destination of attention.
+ */
+export function changed(selection: Selection, change: Change): Selection {
+  const follows = change.positions && !change.queries && !change.keys;
+  return { ...selection, ...(follows ? { queries: change.positions, keys: [] } : {}), ...change };
+}
+
+export function sameSelection(a: Selection, b: Selection): boolean {
+  return AXES.every((axis) => a[axis].length === b[axis].length && a[axis].every((v, i) => v === b[axis][i]));
+}

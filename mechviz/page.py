@@ -1,0 +1,193 @@
+"""Figures -> one HTML file: no network, its own content security policy, arrays inside, opened by js/src/page.ts."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from mechviz import wire
+from mechviz.bundle import bundle_text
+from mechviz.version import __version__
+
+# Arrays beyond this budget are left out of a frozen twin; the view says how many were kept.
+TWIN_BYTES = 1_500_000
+
+# The bundle lies in the page as gzip + base64. The loader is allowed by its hash, and so is what it inflates: a
+# script whose text does not hash to the policy's second value does not run.
+_LOADER = """(async()=>{const t=atob(document.getElementById("mechviz-bundle").textContent),b=new Uint8Array(t.length);
+for(let i=0;i<t.length;i++)b[i]=t.charCodeAt(i);
+const s=document.createElement("script");s.type="module";
+s.textContent=await new Response(new Blob([b]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+document.head.append(s)})()"""
+
+_STYLE = """:root{color-scheme:light dark}html{background:#fff}body{margin:0 auto;max-width:1400px;padding:24px 28px;
+color:#16191d;font:400 14px/1.55 -apple-system,BlinkMacSystemFont,"Segoe UI",Roboto,"Helvetica Neue","Liberation Sans",
+Arial,sans-serif;overflow-wrap:break-word}body>*{margin:0 auto}body>.figure{margin:24px auto}body>:first-child{margin-top:0}
+.prose{max-width:72ch;margin:16px 0}h1{font-size:22px;line-height:28px;margin:0 0 8px}h2{font-size:17px}h3{font-size:14px}
+code,pre{font-family:"SF Mono",SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;font-size:.92em}
+pre{overflow:auto;padding:8px 12px;background:#f2f4f6}a{color:#0b5fc0}img{max-width:100%}
+table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #d9dde2}
+body.bare{padding:0;max-width:none}body.bare>.figure{margin:0}
+@media(prefers-color-scheme:dark){html{background:#111418}body{color:#e8eaed}pre{background:#1c2025}a{color:#6fb1ff}
+td,th{border-color:#30353c}}"""
+
+
+@dataclass
+class PageFigure:
+    """One figure as a page holds it: JSON with references, and the encoded arrays by digest."""
+
+    layout: dict[str, Any]
+    views: dict[str, dict[str, Any]]
+    selection: dict[str, list[int]]
+    provenance: list[Mapping[str, Any]]
+    arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    first: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """What js/src/figure.svelte.ts reads as FigureJson."""
+        return {
+            "layout": self.layout,
+            "views": self.views,
+            "arrays": self.arrays,
+            "selection": self.selection,
+        }
+
+
+def page_figure(
+    layout: dict[str, Any],
+    views: Mapping[str, tuple[str, Mapping[str, Any]]],
+    selection: Mapping[str, list[int]],
+    provenance: Iterable[Mapping[str, Any]],
+    *,
+    max_bytes: int | None = None,
+) -> PageFigure:
+    """Encode every array of a figure; beyond `max_bytes` (compressed) the lazy ones are marked absent instead."""
+    arrays: list[wire.Array] = []
+
+    def refer(array: wire.Array) -> dict[str, str]:
+        arrays.append(array)
+        return {"$array": f"a{len(arrays) - 1}"}
+
+    filled = {id: {"kind": kind, "props": wire.replace(props, refer)} for id, (kind, props) in views.items()}
+    figure = PageFigure(layout, filled, dict(selection), list(provenance))
+    with ThreadPoolExecutor() as pool:  # zlib lets go of the interpreter's lock
+        packed = pool.map(_pack, arrays)
+        left = max_bytes
+        # In the order of the views; what is drawn first is never left out.
+        for i, (array, (encoded, digest, blob)) in enumerate(zip(arrays, packed)):
+            header = dict(encoded.header)
+            if array.lazy:
+                header["lazy"] = True
+            new = 0 if digest in figure.blobs else len(blob)
+            if array.lazy and left is not None and new > left:
+                header["absent"] = True
+            else:
+                left = None if left is None else left - new
+                header["blob"] = digest
+                figure.blobs[digest] = blob
+                if not array.lazy:
+                    figure.first.append(digest)
+            figure.arrays[f"a{i}"] = header
+    return figure
+
+
+def _pack(array: wire.Array) -> tuple[wire.Encoded, str, bytes]:
+    encoded = array.encode()
+    return encoded, encoded.digest(), base64.b64encode(gzip.compress(encoded.data, 6, mtime=0))
+
+
+def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = False) -> str:
+    """A whole document.
+
+    Args:
+        title: The document's title, plain text.
+        items: In order: trusted HTML of prose (from `markdown`), or figures.
+        bare: No margins and no prose style: for iframes.
+    """
+    items = list(items)
+    figures = [item for item in items if isinstance(item, PageFigure)]
+    bundle = bundle_text()
+    policy = (
+        "default-src 'none'; "
+        f"script-src {_hash(_LOADER)} {_hash(bundle)}; style-src 'unsafe-inline'; "
+        "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    provenance = [dict(p) for figure in figures for p in figure.provenance]
+    meta = json.dumps({"mechviz": __version__, "figures": provenance}, ensure_ascii=True, default=str)
+    head = (
+        f'<!doctype html><html lang="en" data-mechviz="page"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width"><meta name="generator" content="mechviz {__version__}">'
+        f'<meta name="mechviz-provenance" content="{escape(meta)}"><title>{_text(title)}</title>'
+        f"<style>{_STYLE}</style></head>"
+    )
+    parts = [head, '<body class="bare">' if bare else "<body>"]
+    blobs: dict[str, bytes] = {}
+    first: list[str] = []
+    for item in items:
+        if isinstance(item, str):
+            parts.append(f'<div class="prose">{item}</div>')
+        else:
+            parts.append(f'<div class="figure" data-mechviz-figure>{_inert_json(item.to_json())}</div>')
+            blobs.update(item.blobs)
+            first.extend(item.first)
+    # What the first picture needs stands before the script, the bulk after it: a large file is drawn while it loads.
+    first = list(dict.fromkeys(first))
+    parts.extend(_blob(digest, blobs[digest]) for digest in first)
+    packed = base64.b64encode(gzip.compress(bundle.encode(), 9, mtime=0)).decode()
+    parts.append(f'<script type="text/plain" id="mechviz-bundle">{packed}</script><script>{_LOADER}</script>')
+    rest = set(blobs) - set(first)
+    parts.extend(_blob(digest, blob) for digest, blob in blobs.items() if digest in rest)
+    parts.append("</body></html>")
+    return "".join(parts)
+
+
+def iframe(document: str, *, height: int, title: str) -> str:
+    """A document as a sandboxed iframe: its scripts run, without access to what it is embedded in."""
+    return (
+        f'<iframe sandbox="allow-scripts allow-downloads" title="{_text(title)}" loading="lazy" '
+        f'style="width:100%;height:{height}px;border:0;display:block" srcdoc="{escape(document)}"></iframe>'
+    )
+
+
+def markdown(text: str) -> str:
+    """Markdown as HTML; HTML inside it is shown as text, script links are dropped."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table").render(_valid(text))
+
+
+def heading(text: str) -> str:
+    """A page's title as HTML."""
+    return f"<h1>{_text(text)}</h1>"
+
+
+def _blob(digest: str, blob: bytes) -> str:
+    return f'<script type="application/x-mechviz" data-blob="{digest}">{blob.decode()}</script>'
+
+
+def _inert_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # Inside a script element only "<" matters ("</script", "<!--"); as an escape it is the same JSON.
+    return f'<script type="application/json">{text.replace("<", chr(92) + "u003c")}</script>'
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _text(text: str) -> str:
+    return escape(_valid(text))
+
+
+def _valid(text: str) -> str:
+    """Text that UTF-8 can carry and a parser keeps: lone surrogates and NUL become visible escapes."""
+    return "".join(f"⟨U+{ord(c):04X}⟩" if 0xD800 <= ord(c) < 0xE000 or c == "\0" else c for c in text)

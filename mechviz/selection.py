@@ -1,0 +1,106 @@
+"""What the reader has pointed at: one object that the views of a figure share, readable and writable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+AXES = (
+    "layers",
+    "heads",
+    "queries",
+    "keys",
+    "positions",
+    "neurons",
+    "features",
+    "texts",
+    "vocabulary",
+    "step",
+)
+
+
+class Selection:
+    """Lists of indices, one an axis; an empty list means that nothing is picked there.
+
+    The axes are ``layers, heads, queries, keys, positions, neurons, features, texts, vocabulary, step``. Assigning to
+    one moves the picture; a click in the picture moves the lists.
+
+    Example:
+        >>> selection = Selection(layers=[1], heads=[0])
+        >>> selection.heads
+        [0]
+        >>> selection.positions = [4]
+    """
+
+    layers: list[int]
+    heads: list[int]
+    queries: list[int]
+    keys: list[int]
+    positions: list[int]
+    neurons: list[int]
+    features: list[int]
+    texts: list[int]
+    vocabulary: list[int]
+    step: list[int]
+
+    def __init__(self, **axes: int | Iterable[int]) -> None:
+        """Pick the given axes; all others are empty."""
+        self.__dict__["_axes"] = {axis: [] for axis in AXES}
+        self.__dict__["_watchers"] = []
+        self.set(axes)
+
+    def __getattr__(self, axis: str) -> list[int]:
+        """The indices picked on an axis (a copy: assign to change it)."""
+        if axis.startswith("_") or axis not in self._axes:
+            raise AttributeError(f"a selection has the axes {', '.join(AXES)}; got {axis!r}")
+        return list(self._axes[axis])
+
+    def __setattr__(self, axis: str, value: int | Iterable[int]) -> None:
+        """Pick indices on one axis."""
+        self.set({axis: value})
+
+    def set(self, change: Mapping[str, int | Iterable[int]], *, source: Any = None) -> bool:
+        """Change several axes at once; True if anything changed. `source` is told apart by those who watch."""
+        axes = {**self._axes, **{axis: _indices(axis, value) for axis, value in change.items()}}
+        if axes == self._axes:
+            return False
+        self.__dict__["_axes"] = axes
+        for watcher in list(self._watchers):
+            watcher(source)
+        return True
+
+    def clear(self) -> None:
+        """Pick nothing."""
+        self.set(dict.fromkeys(AXES, ()))
+
+    def watch(self, watcher: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `watcher(source)` after every change; returns a function that stops it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
+
+    def to_dict(self) -> dict[str, list[int]]:
+        """All axes as plain lists."""
+        return {axis: list(indices) for axis, indices in self._axes.items()}
+
+    def __eq__(self, other: object) -> bool:
+        """Selections are equal when they pick the same."""
+        return isinstance(other, Selection) and self._axes == other._axes
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        """Only what is picked."""
+        picked = ", ".join(f"{axis}={indices}" for axis, indices in self._axes.items() if indices)
+        return f"Selection({picked})"
+
+
+def _indices(axis: str, value: int | Iterable[int]) -> list[int]:
+    if axis not in AXES:
+        raise ValueError(f"a selection has the axes {', '.join(AXES)}; got {axis!r}")
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        value = [value]  # type: ignore[list-item]
+    indices = list(value)
+    for index in indices:
+        if isinstance(index, bool) or not hasattr(index, "__index__") or index.__index__() < 0:
+            raise TypeError(f"selection.{axis} must hold indices (whole numbers from 0); got {index!r}")
+    return [index.__index__() for index in indices]

@@ -1,0 +1,181 @@
+"""The one anywidget class behind a displayed figure. Handlers only enqueue; one worker thread computes and answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import anywidget
+import numpy as np
+import traitlets
+
+from mechviz import wire, worker
+from mechviz.bundle import BUNDLE, MISSING
+from mechviz.selection import Selection
+
+log = logging.getLogger("mechviz")
+
+_NO_BUNDLE = f"export default {{ render({{ el }}) {{ el.textContent = {MISSING!r}; }} }};"
+
+
+class Shown(Protocol):
+    """What a widget needs of a view (mechviz/view.py)."""
+
+    selection: Selection
+
+    def flat(self) -> tuple[dict[str, Any], dict[str, tuple[str, Mapping[str, Any]]]]:
+        """The layout, and kind and props of each view by id."""
+        ...
+
+    def answer(self, view: str, name: str, args: Any) -> Any:
+        """Answer a question of the browser about one view."""
+        ...
+
+
+class FigureWidget(anywidget.AnyWidget):
+    """A figure in a notebook. Made by a view when it is displayed; reach it as ``view.widget``."""
+
+    _esm = BUNDLE if BUNDLE.exists() else _NO_BUNDLE
+    # Plain JSON in which {"$array": id} stands for an array; changing an option resends this and no array.
+    figure = traitlets.Dict().tag(sync=True)
+    # The bytes of the first picture, by id. Part of the state, so that it arrives with the widget and after a reload.
+    arrays = traitlets.Dict().tag(sync=True)
+    selection = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, view: Shown) -> None:
+        """Encode the first picture and open the widget."""
+        self._view = view
+        self._table = _ArrayTable()
+        figure = self._assemble()
+        super().__init__(figure=figure, arrays=self._table.first_bytes(), selection=view.selection.to_dict())
+        self.on_msg(self._on_message)
+        self.observe(self._on_browser_selection, "selection")
+        self.bind_selection()
+
+    def bind_selection(self) -> None:
+        """Follow the view's selection (again, when a figure has given the view another one)."""
+        self._unwatch = getattr(self, "_unwatch", None)
+        if self._unwatch:
+            self._unwatch()
+        selection = self._view.selection
+
+        def follow(source: Any) -> None:
+            if source is not self:
+                self.selection = selection.to_dict()
+
+        self._unwatch = selection.watch(follow)
+        self.selection = selection.to_dict()
+
+    def refresh(self) -> None:
+        """Show the view as it is now: new arrays first, then the figure that names them."""
+        figure = self._assemble()
+        new = self._table.unsent()
+        if new:
+            self._send_arrays(new)
+        self.figure = figure
+
+    def _assemble(self) -> dict[str, Any]:
+        layout, views = self._view.flat()
+        refer = self._table.start()
+        filled = {id: {"kind": kind, "props": wire.replace(props, refer)} for id, (kind, props) in views.items()}
+        return {"layout": layout, "views": filled, "arrays": self._table.headers(), "selection": {}}
+
+    def _on_browser_selection(self, change: Any) -> None:
+        try:
+            self._view.selection.set(change["new"], source=self)
+        except (TypeError, ValueError) as error:
+            log.warning("a selection from the browser was refused: %s", error)
+
+    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: list[Any]) -> None:
+        # In JupyterLab this may run on a second thread while a cell runs: no work here.
+        worker.submit(lambda: self._handle(content))
+
+    def _handle(self, content: dict[str, Any]) -> None:
+        try:
+            if content["type"] == "arrays":
+                self._send_arrays([str(id) for id in content["ids"]])
+            elif content["type"] == "ask":
+                self._reply(content)
+        except Exception as error:  # whatever went wrong, the reader sees it where they asked
+            log.debug("could not answer %s", content, exc_info=True)
+            message = {"type": "error", "message": f"{type(error).__name__}: {error}"}
+            self.send({**message, **{key: content[key] for key in ("seq", "ids") if key in content}})
+
+    def _send_arrays(self, ids: list[str]) -> None:
+        encoded = [self._table.encoded(id) for id in ids]
+        headers = [e.header for e in encoded]
+        self.send({"type": "arrays", "ids": ids, "headers": headers}, buffers=[e.data for e in encoded])
+
+    def _reply(self, content: dict[str, Any]) -> None:
+        result = self._view.answer(content["view"], content["name"], content["args"])
+        if isinstance(result, (np.ndarray, np.generic)):
+            encoded = wire.encode(np.asarray(result))
+            message = {"type": "reply", "seq": content["seq"], "value": None, "headers": [encoded.header]}
+            self.send(message, buffers=[encoded.data])
+        else:
+            self.send({"type": "reply", "seq": content["seq"], "value": result, "headers": []})
+
+
+class _ArrayTable:
+    """Ids of the arrays in the figure that is shown: an array crosses once per id.
+
+    Arrays of the first picture are named by their content; those fetched when opened by the memory they lie in.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, wire.Encoded] = {}
+        self._lazy: dict[str, wire.Array] = {}
+        self._ids: dict[tuple[Any, ...], str] = {}
+        self._sent: dict[str, str] = {}
+        self._known: set[str] = set()
+        self._count = 0
+
+    def start(self) -> Any:
+        """Begin a new figure; returns the function that names its arrays."""
+        before, before_ids = self._lazy, self._ids
+        self._first, self._lazy, self._ids = {}, {}, {}
+
+        def refer(array: wire.Array) -> dict[str, str]:
+            if not array.lazy:
+                encoded = array.encode()
+                id = encoded.digest()
+                self._first[id] = encoded
+                return {"$array": id}
+            key = array.key()
+            id = self._ids.get(key) or before_ids.get(key)
+            if id is None or (id in before and self._moved(id, array)):
+                self._count += 1
+                id = f"lazy-{self._count}"
+            self._ids[key] = id
+            self._lazy[id] = array
+            return {"$array": id}
+
+        return refer
+
+    def _moved(self, id: str, array: wire.Array) -> bool:
+        """Whether the numbers were changed in place since they were sent."""
+        return id in self._sent and array.encode().digest() != self._sent[id]
+
+    def headers(self) -> dict[str, Any]:
+        first = {id: encoded.header for id, encoded in self._first.items()}
+        return first | {id: {"lazy": True, "shape": list(array.shape)} for id, array in self._lazy.items()}
+
+    def first_bytes(self) -> dict[str, bytes]:
+        self._known |= set(self._first)
+        return {id: encoded.data for id, encoded in self._first.items()}
+
+    def unsent(self) -> list[str]:
+        """Arrays of the first picture that the browser does not have; counted as sent."""
+        new = [id for id in self._first if id not in self._known]
+        self._known |= set(new)
+        return new
+
+    def encoded(self, id: str) -> wire.Encoded:
+        if id in self._first:
+            return self._first[id]
+        if id not in self._lazy:
+            raise KeyError(f"array {id} is not in this figure any more")
+        encoded = self._lazy[id].encode()
+        self._sent[id] = encoded.digest()
+        return encoded
