@@ -1,0 +1,159 @@
+/** What TokenText draws, worked out without a DOM: which text a token shows, where lines may break, which way they run. */
+import { css, indexAt, textOn, type Lut, type Rgb } from '../color';
+import { beyond, position, type Scale } from '../scale';
+import type { TokensJson } from '../views/types';
+
+/** How one token is filled. `above` and `below` put a bar on top, `nan` a hatch; `out` is left out: pale, no fill. */
+export interface TokenFill {
+  background: string;
+  color: string;
+  mark?: 'nan' | 'above' | 'below' | 'out';
+}
+
+/** One piece of running text: a token, or the tokens that hold the bytes of one character. */
+export interface Cell {
+  /** Positions; more than one where a character is split over tokens. */
+  positions: number[];
+  /** What stands in the fill; of a split character, what the first token holds before it. */
+  text: string;
+  /** The split character; "" where there is none. */
+  glyph: string;
+  special: boolean;
+  /** A line may break before it. */
+  opens: boolean;
+  /** The line ends after it. */
+  ends: boolean;
+  /** Wider than a line may be: it may break inside. */
+  long: boolean;
+  /** Shares bytes of a character with the cell before it: a notch at the joint. */
+  joint: boolean;
+}
+
+/** A stretch of text that is laid out on its own, so that the browser can leave out what is off screen. */
+export interface Block {
+  first: number;
+  last: number;
+  rtl: boolean;
+  cells: Cell[];
+  /** About how many lines it takes, before it is laid out. */
+  lines: number;
+}
+
+/** A block ends at a newline once it holds SOFT tokens, and in any case before a word at HARD. */
+const SOFT = 256;
+const HARD = 1024;
+/** Characters of a line at 900 px; a token longer than LONG may break inside. */
+const COLUMNS = 66;
+const LONG = 40;
+
+/** The fill of each value on a scale: its colour, a text colour that reads on it, and what does not fit the scale. */
+export function fillsFor(values: ArrayLike<number>, scale: Scale, lut: Lut, foreground: Rgb): TokenFill[] {
+  const styles = lut.rgb.map((rgb) => ({ background: css(rgb), color: css(textOn(rgb, foreground)) }));
+  const nan: TokenFill = { background: 'transparent', color: css(foreground), mark: 'nan' };
+  const last = styles.length - 1;
+  return Array.from(values, (value) => {
+    if (Number.isNaN(value)) return nan;
+    const side = beyond(scale, value);
+    if (side) return { ...styles[side > 0 ? last : 0], mark: side > 0 ? 'above' : 'below' };
+    return styles[indexAt(position(scale, value))];
+  });
+}
+
+/** Running text as blocks of cells. `marks` shows every space as a dot. */
+export function blocksOf(tokens: TokensJson, marks: boolean): Block[] {
+  const blocks: Block[] = [];
+  let paragraph: Cell[] = [];
+  const flush = () => {
+    if (paragraph.length) append(blocks, paragraph, runsRightToLeft(paragraph, tokens));
+    paragraph = [];
+  };
+  for (const cell of cellsOf(tokens, marks)) {
+    if (paragraph.length >= HARD && cell.opens) flush();
+    paragraph.push(cell);
+    if (cell.ends) flush();
+  }
+  flush();
+  return blocks;
+}
+
+/** Short paragraphs that run the same way share a block. */
+function append(blocks: Block[], cells: Cell[], rtl: boolean): void {
+  const block = blocks.at(-1);
+  const size = cells.reduce((sum, cell) => sum + cell.text.length + cell.glyph.length + 0.4, 0);
+  const lines = Math.ceil(size / COLUMNS);
+  const last = cells.at(-1)!.positions.at(-1)!;
+  if (block && block.rtl === rtl && block.cells.length < SOFT) {
+    block.cells.push(...cells);
+    block.last = last;
+    block.lines += lines;
+  } else {
+    blocks.push({ first: cells[0].positions[0], last, rtl, cells, lines });
+  }
+}
+
+function* cellsOf(tokens: TokensJson, marks: boolean): Generator<Cell> {
+  const { text, group, label, special } = tokens;
+  let spaced = true; // after a space, a newline or a special token a word begins
+  for (let i = 0; i < text.length;) {
+    let end = i + 1;
+    if (text[i] && !special[i]) while (end < text.length && group[end] === group[i] && text[end] === '') end++;
+    const positions = Array.from({ length: end - i }, (_, k) => i + k);
+    const whole = special[i] || !text[i] ? text[i] || label[i] : visible(text[i], label[i], marks);
+    const glyph = positions.length > 1 ? lastGrapheme(whole) : '';
+    const shown = whole.slice(0, whole.length - glyph.length);
+    const ends = !special[i] && shown.endsWith('\n');
+    yield {
+      positions,
+      text: ends ? shown.slice(0, -1) : shown,
+      glyph,
+      special: special[i],
+      opens: i > 0 && (spaced || special[i] || /^\s/.test(text[i])),
+      ends,
+      long: shown.length > LONG,
+      joint: i > 0 && group[i] === group[i - 1],
+    };
+    spaced = special[i] || /\s$/.test(text[i]);
+    i = end;
+  }
+}
+
+/** Formatting characters that would be invisible or reorder their neighbours; joiners inside words keep their work. */
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb]|[\u{e0000}-\u{e0fff}]|^[\u200c\u200d\ufe00-\ufe0f]+|[\u200c\u200d]$/gu;
+
+/** A token's text with everything visible that the model read: a space alone, newlines, tabs, control characters. */
+function visible(text: string, label: string, marks: boolean): string {
+  // What is no valid text (bytes of no character) has a label that says what it is.
+  if (text.includes('\ufffd')) return label;
+  const spaces = marks || /^ +$/.test(text) ? text.replaceAll(' ', '·') : text;
+  return spaces
+    .replace(/\r(?=\n)|\r/g, '␍')
+    .replaceAll('\n', '↵\n')
+    .replaceAll('\t', '⇥\t')
+    .replace(HIDDEN, (c) => [...c].map(codePoint).join(''));
+}
+
+function codePoint(c: string): string {
+  return `⟨U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}⟩`;
+}
+
+function lastGrapheme(text: string): string {
+  return [...new Intl.Segmenter().segment(text)].at(-1)?.segment ?? '';
+}
+
+/**
+ * Tokens are isolated from each other, so within a paragraph their order on screen is their order in the model; it runs
+ * from the right where most letters of the paragraph do.
+ */
+function runsRightToLeft(cells: Cell[], tokens: TokensJson): boolean {
+  let [right, all] = [0, 0];
+  for (const { positions, special } of cells) {
+    if (special) continue;
+    const text = tokens.text[positions[0]];
+    all += text.match(/\p{L}/gu)?.length ?? 0;
+    right +=
+      text.match(/(?=\p{L})[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/gu)
+        ?.length ?? 0;
+  }
+  return right > all / 2;
+}
