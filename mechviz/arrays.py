@@ -84,7 +84,9 @@ def check_shape(array: np.ndarray, expected: Sequence[int | str], *, name: str) 
     Example:
         >>> check_shape(np.zeros((3, 2)), ("position", 2), name="values")
     """
-    fits = array.ndim == len(expected) and all(isinstance(e, str) or e == n for e, n in zip(expected, array.shape))
+    fits = array.ndim == len(expected) and all(
+        isinstance(wanted, str) or wanted == n for wanted, n in zip(expected, array.shape, strict=True)
+    )
     if not fits:
         wanted = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
         raise ValueError(f"{name} must have shape ({wanted}); got {tuple(array.shape)}")

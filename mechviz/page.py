@@ -82,7 +82,7 @@ def page_figure(
         packed = pool.map(_pack, arrays)
         left = max_bytes
         # In the order of the views; what is drawn first is never left out.
-        for i, (array, (encoded, digest, blob)) in enumerate(zip(arrays, packed)):
+        for i, (array, (encoded, digest, blob)) in enumerate(zip(arrays, packed, strict=True)):
             header = dict(encoded.header)
             if array.lazy:
                 header["lazy"] = True

@@ -37,10 +37,8 @@ def image(rgb: np.ndarray, *, alt: str, width: int, height: int) -> str:
 @functools.cache
 def ramp(name: Literal["ink", "ember", "signed"], theme: Theme = "light") -> np.ndarray:
     """The 256 colours of a scale, uint8 ``[256, 3]``, from the same tokens.css as the browser's (js/src/color.ts)."""
-    if name == "signed":
-        stops = [*_arm("ember", theme)[::-1], *_arm("ink", theme)[1:]]
-    else:
-        stops = _arm(name, theme)
+    signed = name == "signed"
+    stops = [*_arm("ember", theme)[::-1], *_arm("ink", theme)[1:]] if signed else _arm(name, theme)
     grid = np.linspace(0, len(stops) - 1, 256)
     channels = [np.interp(grid, np.arange(len(stops)), [stop[c] for stop in stops]) for c in range(3)]
     colors = np.round(np.stack(channels, axis=1)).astype(np.uint8)

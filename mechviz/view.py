@@ -334,7 +334,7 @@ def _check_html(path: Path) -> None:
 
 
 def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[str]:
-    """model · weights · text · tokens, BOS · dtype, as far as they are known."""
+    """Model · weights · text · tokens, BOS · dtype, as far as they are known."""
     parts = []
     if provenance.get("model"):
         parts.append(str(provenance["model"]))

@@ -201,7 +201,7 @@ def _browser_dtype(array: np.ndarray) -> np.ndarray:
         return array
     if array.dtype.kind in "iu":
         low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-        if -(2**31) <= low and high < 2**31:
+        if low >= -(2**31) and high < 2**31:
             return array.astype(np.int32)
         if max(-low, high) > 2**53:
             raise ValueError(f"integers beyond 2**53 cannot be shown exactly in a browser; got {low} … {high}")
