@@ -1,0 +1,238 @@
+"""Attention probabilities kept as the factors of their softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ._pooling import NumpyOps, pool
+from .arrays import to_numpy
+
+BLOCK = 256  # rows whose log-sum-exp is computed, and kept, together
+ARRAY_LIMIT = 1 << 30  # bytes that np.asarray(pattern) may make: nothing in that call says how much it costs
+
+
+class Factored:
+    """Attention probabilities as the factors of their softmax: memory is O(tokens), any part is computed when asked for.
+
+    ``P[h, i, j] = exp(s[h, i, j] - logsumexp_j(s[h, i]))`` with ``s = softcap(scale * q[h, i] . k[h // group, j]) + bias``,
+    over the keys that the rule lets query ``i`` see; all arithmetic is float32. A query that sees no key has a row of 0.
+
+    Args:
+        queries: ``[head, query, dim]``, as they enter the dot product (after rotary embedding and normalisation).
+        keys: ``[key head, key, dim]``; head ``h`` reads key head ``h // (heads / key heads)``.
+        scale: Factor of the dot product; ``dim ** -0.5`` when None.
+        causal: Query ``i`` sees keys ``j <= i + offset`` only.
+        window: Query ``i`` sees keys ``j > i + offset - window`` only.
+        offset: Position of query 0 counted from key 0.
+        softcap: ``s`` becomes ``softcap * tanh(s / softcap)``.
+        sinks: ``[head]``, a score per head that takes part in the softmax without a key, so rows sum to less than 1.
+        bias: Added to the scores, ``[head or 1, query or 1, key]``.
+        mask: True where a query may see a key, ``[head or 1, query or 1, key]``.
+        names: A name per head.
+
+    Raises:
+        ValueError: Shapes that do not fit together.
+
+    Example:
+        >>> q = k = np.zeros((1, 3, 4), np.float32)
+        >>> Factored(q, k, causal=True).head(0)[1]
+        array([0.5, 0.5, 0. ], dtype=float32)
+    """
+
+    ops: ClassVar[Any] = NumpyOps
+    pooling = "max"
+
+    def __init__(
+        self,
+        queries: Any,
+        keys: Any,
+        scale: float | None = None,
+        *,
+        causal: bool = True,
+        window: int | None = None,
+        offset: int = 0,
+        softcap: float | None = None,
+        sinks: Any = None,
+        bias: Any = None,
+        mask: Any = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        if queries.ndim != 3 or keys.ndim != 3 or queries.shape[2] != keys.shape[2] or queries.shape[0] % keys.shape[0]:
+            raise ValueError(
+                "queries must have shape (head, query, dim) and keys (key head, key, dim) with the same dim and a number of "
+                f"key heads that divides the heads; got {tuple(queries.shape)} and {tuple(keys.shape)}"
+            )
+        self.queries, self.keys = queries, keys
+        self.shape: tuple[int, int, int] = (queries.shape[0], queries.shape[1], keys.shape[1])
+        self.scale = queries.shape[2] ** -0.5 if scale is None else float(scale)
+        self.causal_rule, self.window, self.offset, self.softcap = causal, window, offset, softcap
+        self.sinks = None if sinks is None else self.ops.float32(sinks).reshape(-1)
+        self.bias, self.mask = (self._check_scores(x, name) for x, name in ((bias, "bias"), (mask, "mask")))
+        self.names = head_names(names, self.shape[0])
+        self._normaliser: dict[tuple[int, int], Any] = {}
+
+    def _check_scores(self, x: Any, name: str) -> Any:
+        heads, queries, keys = self.shape
+        if x is None or (
+            x.ndim == 3 and x.shape[0] in (1, heads) and x.shape[1] in (1, queries) and x.shape[2] == keys
+        ):
+            return x
+        raise ValueError(f"{name} must have shape (1 or {heads}, 1 or {queries}, {keys}); got {tuple(x.shape)}")
+
+    @property
+    def causal(self) -> bool:
+        """Whether every entry with key > query is exactly 0."""
+        return self.causal_rule and self.offset <= 0
+
+    @property
+    def group(self) -> int:
+        """How many heads share one key head (1 unless queries are grouped)."""
+        return self.shape[0] // self.keys.shape[0]
+
+    def scores(self, head: int, rows: Any, cols: slice) -> Any:
+        """What the softmax of one head is taken over, -inf where a query may not look: ``[len(rows), len(cols)]``."""
+        q = self.ops.float32(self.queries[head][rows])  # [row, dim]
+        k = self.ops.float32(self.keys[head // self.group][cols])  # [col, dim]
+        s = (q @ k.T) * self.scale  # [row, col]
+        if self.softcap is not None:
+            s = self.ops.tanh(s / self.softcap) * self.softcap
+        if self.bias is not None:
+            s = s + self.ops.float32(self._pick(self.bias, head, rows, cols))
+        allowed = self._allowed(head, rows, cols)
+        return s if allowed is None else self.ops.where(allowed, s, -float("inf"))
+
+    def _pick(self, x: Any, head: int, rows: Any, cols: slice) -> Any:
+        x = x[head if x.shape[0] > 1 else 0]
+        return (x[rows] if x.shape[0] > 1 else x)[..., cols]  # [row or 1, col]
+
+    def _allowed(self, head: int, rows: Any, cols: slice) -> Any:
+        allowed = None if self.mask is None else self._pick(self.mask, head, rows, cols)
+        if self.causal_rule or self.window is not None:
+            here = self.ops.positions(self.shape[1], self.queries)[rows][:, None] + self.offset  # [row, 1]
+            there = self.ops.positions(self.shape[2], self.queries)[cols][None]  # [1, col]
+            rule = there <= here if self.causal_rule else there == there
+            if self.window is not None:
+                rule = rule & (there > here - self.window)
+            allowed = rule if allowed is None else rule & allowed
+        return allowed
+
+    def _seen(self, first: int, stop: int) -> slice:
+        """Keys that any of the rows first … stop - 1 can see by the causal and window rules."""
+        keys = self.shape[2]
+        low = 0 if self.window is None else min(max(first + self.offset - self.window + 1, 0), keys)
+        high = min(max(stop + self.offset, 0), keys) if self.causal_rule else keys
+        return slice(low, high) if low < high else slice(0, keys)
+
+    def log_sum_exp(self, head: int, block: int) -> Any:
+        """The softmax normaliser of rows ``block * BLOCK`` onwards, ``[row, 1]``; computed once, then kept.
+
+        It is 0 for a row that sees no key, so that the row's probabilities come out as 0.
+        """
+        known = self._normaliser.get((head, block))
+        if known is None:
+            first = block * BLOCK
+            stop = min(first + BLOCK, self.shape[1])
+            known = self._normalise(head, self.scores(head, slice(first, stop), self._seen(first, stop)))
+            self._normaliser[head, block] = known
+        return known
+
+    def _normalise(self, head: int, scores: Any) -> Any:
+        total = self.ops.logsumexp(scores)  # [row, 1]
+        if self.sinks is not None:
+            total = self.ops.logaddexp(total, self.sinks[head])
+        return self.ops.where(total == -float("inf"), 0.0, total)
+
+    def head(self, head: int) -> Any:
+        """One head, ``[query, key]``."""
+        return self.tile(head, slice(None), slice(None))
+
+    def dense(self) -> Any:
+        """All of it, ``[head, query, key]``."""
+        out = self.ops.filled(self.shape, 0.0, like=self.queries)
+        for head in range(self.shape[0]):
+            out[head] = self.head(head)
+        return out
+
+    def tile(self, head: int, rows: slice, cols: slice) -> Any:
+        """The part ``[rows, cols]`` of one head (slices of step 1)."""
+        head = range(self.shape[0])[head]
+        (first, stop), (left, right) = _bounds(rows, self.shape[1], "rows"), _bounds(cols, self.shape[2], "cols")
+        out = self.ops.filled((stop - first, right - left), 0.0, like=self.queries)
+        while first < stop:
+            block = first // BLOCK
+            end = min(stop, (block + 1) * BLOCK)
+            normaliser = self.log_sum_exp(head, block)[first - block * BLOCK : end - block * BLOCK]  # [row, 1]
+            seen = self._seen(first, end)
+            low, high = max(left, seen.start), min(right, seen.stop)
+            if low < high:
+                scores = self.scores(head, slice(first, end), slice(low, high))
+                at = slice(first - stop + len(out), end - stop + len(out))
+                out[at, low - left : high - left] = self.ops.exp(scores - normaliser)
+            first = end
+        return out
+
+    def rows(self, head: int, queries: Any) -> Any:
+        """Whole rows of one head, ``[len(queries), key]``; ``queries`` is an index, a list of them or a slice."""
+        scores = self.scores(range(self.shape[0])[head], row_index(queries), slice(0, self.shape[2]))
+        return self.ops.exp(scores - self._normalise(head, scores))
+
+    def sink(self, head: int, queries: Any = slice(None)) -> Any:
+        """The probability that goes to the head's sink, ``[len(queries)]``; 0 for a model without sinks."""
+        return 1 - self.rows(head, queries).sum(-1) if self.sinks is not None else 0 * self.rows(head, queries).sum(-1)
+
+    def overview(self, head: int, size: int) -> Any:
+        """One head with at most ``size`` cells a side; a cell is the largest of its square of entries.
+
+        Computed by bands of rows: memory is O(size * key), not O(query * key).
+        """
+        _, queries, keys = self.shape
+        step = max(1, -(-max(queries, keys) // size))
+        band = step * max(1, BLOCK // step)
+        out = self.ops.filled((-(-queries // step), -(-keys // step)), 0.0, like=self.queries)
+        for first in range(0, queries, band):
+            part = self.tile(head, slice(first, first + band), slice(None))  # [row, key]
+            pooled = pool(part, -(-keys // step), ops=self.ops) if step > 1 else part
+            out[first // step : first // step + len(pooled)] = pooled
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        heads, queries, keys = self.shape
+        _guard(self.shape, 4 * heads * queries * keys)
+        return as_array(to_numpy(self.dense(), name="pattern"), dtype, copy)
+
+    def __repr__(self) -> str:
+        marks = [name for name, on in (("causal", self.causal), (f"window={self.window}", self.window)) if on]
+        return f"{type(self).__name__}({', '.join([f'shape={self.shape}', *marks])})"
+
+
+def head_names(names: Sequence[str] | None, heads: int) -> tuple[str, ...] | None:
+    if names is not None and len(names) != heads:
+        raise ValueError(f"names must have one entry per head ({heads}); got {len(names)}")
+    return None if names is None else tuple(names)
+
+
+def row_index(queries: Any) -> Any:
+    return [queries] if isinstance(queries, (int, np.integer)) else queries
+
+
+def _bounds(part: slice, length: int, name: str) -> tuple[int, int]:
+    first, stop, step = part.indices(length)
+    if step != 1:
+        raise ValueError(f"{name} must be a slice of step 1; got {part}")
+    return first, max(first, stop)
+
+
+def _guard(shape: tuple[int, ...], size: int) -> None:
+    if size > ARRAY_LIMIT:
+        raise MemoryError(
+            f"an array of shape {shape} takes {size / 2**30:.1f} GiB (limit {ARRAY_LIMIT / 2**30:.0f} GiB); "
+            "ask for .tile(head, rows, cols), .rows(head, queries), .overview(head, size) or .head(head)"
+        )
+
+
+def as_array(array: np.ndarray, dtype: Any, copy: bool | None) -> np.ndarray:
+    out = array.astype(dtype, copy=False) if dtype is not None else array
+    return out.copy() if copy and out is array else out

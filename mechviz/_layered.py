@@ -1,0 +1,86 @@
+"""Something per layer, made when asked for and found by the layer's true number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+
+
+class Unavailable(LookupError):
+    """What was asked for does not exist in this model, or could not be proved right; the message says why."""
+
+
+class Layered(Sequence[T]):
+    """One item per layer: ``items[5]`` is layer 5's, also when other layers have none.
+
+    Iteration goes over the layers that have an item, in order; a negative number counts from the last of them.
+
+    Args:
+        make: Layer -> a function that makes its item.
+        name: What an item is, for messages.
+        missing: Layer -> why it has no item.
+        keep: Keep an item once made; else every access makes it anew, and only the caller holds its memory.
+
+    Raises:
+        Unavailable: (on indexing) the layer has no item; the message is the reason.
+        IndexError: (on indexing) there is no such layer.
+    """
+
+    def __init__(
+        self,
+        make: Mapping[int, Callable[[], T]],
+        *,
+        name: str,
+        missing: Mapping[int, str] | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.name = name
+        self.missing: dict[int, str] = dict(sorted((missing or {}).items()))
+        self._make = dict(sorted(make.items()))
+        self._keep = keep
+        self._made: dict[int, T] = {}
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The true numbers of the layers that have an item."""
+        return tuple(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[layer] for layer in self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Layered[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Layered[T]:
+        if isinstance(index, slice):
+            return self._slice(index)
+        layer = self.layers[index] if -len(self) <= index < 0 else index
+        if layer in self._made:
+            return self._made[layer]
+        if layer in self.missing:
+            raise Unavailable(f"layer {layer} has no {self.name}: {self.missing[layer]}")
+        if layer not in self._make:
+            raise IndexError(f"layer must be one of {list(self.layers)}; got {index}")
+        item = self._make[layer]()
+        if self._keep:
+            self._made[layer] = item
+        return item
+
+    def _slice(self, index: slice) -> Layered[T]:
+        """The layers that the slice of all layers holds, under their true numbers."""
+        chosen = set(range(max([*self._make, *self.missing], default=-1) + 1)[index])
+        part = object.__new__(type(self))
+        make = {layer: lambda layer=layer: self[layer] for layer in self.layers if layer in chosen}
+        missing = {layer: reason for layer, reason in self.missing.items() if layer in chosen}
+        Layered.__init__(part, make, name=self.name, missing=missing, keep=False)
+        return part
+
+    def __repr__(self) -> str:
+        without = f", without {list(self.missing)}" if self.missing else ""
+        return f"{type(self).__name__}({self.name} of layers {list(self.layers)}{without})"

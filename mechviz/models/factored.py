@@ -1,0 +1,184 @@
+"""Factored patterns on torch tensors, made from a captured attention call and checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ..pattern import Factored, Unavailable
+from .capture import AttentionCall
+
+
+class TorchOps:
+    """`mechviz.pattern.NumpyOps` for torch."""
+
+    where: ClassVar[Callable[..., Any]] = staticmethod(torch.where)
+    exp: ClassVar[Callable[..., Any]] = staticmethod(torch.exp)
+    tanh: ClassVar[Callable[..., Any]] = staticmethod(torch.tanh)
+    logaddexp: ClassVar[Callable[..., Any]] = staticmethod(torch.logaddexp)
+
+    @staticmethod
+    def float32(x: torch.Tensor) -> torch.Tensor:
+        """As float32, without a copy where it is already."""
+        return x.float()
+
+    @staticmethod
+    def positions(count: int, like: torch.Tensor) -> torch.Tensor:
+        """0, 1, … count - 1, where ``like`` lives."""
+        return torch.arange(count, device=like.device)
+
+    @staticmethod
+    def filled(shape: tuple[int, ...], value: float, like: torch.Tensor) -> torch.Tensor:
+        """A float32 tensor of one value, where ``like`` lives."""
+        return torch.full(shape, value, dtype=torch.float32, device=like.device)
+
+    @staticmethod
+    def amax(x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        """Largest entry over ``axes``; NaN wins."""
+        return x.amax(dim=axes)
+
+    @staticmethod
+    def logsumexp(x: torch.Tensor) -> torch.Tensor:
+        """Log Σ exp over the last axis, kept as an axis of length 1; -inf where nothing is finite."""
+        return torch.logsumexp(x, dim=-1, keepdim=True)
+
+
+class TorchFactored(Factored):
+    """`mechviz.pattern.Factored` on torch tensors: what it returns is float32 on the model's device."""
+
+    ops: ClassVar[Any] = TorchOps
+    queries: torch.Tensor
+    keys: torch.Tensor
+
+
+def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored:
+    """The pattern of one text of a captured call, proved by recomputing rows of the model's own head outputs.
+
+    Args:
+        call: What `Recorder` kept.
+        batch: Which text of the batch.
+
+    Raises:
+        Unavailable: The rows do not agree, or the call is of a kind that has no pattern; the message says which.
+    """
+    if call.dropout:
+        raise Unavailable(f"attention dropout ({call.dropout}) was active, so the weights used are not the pattern")
+    pattern = _build(call, batch)
+    _check(pattern, call.values[batch], call.z[batch])
+    return pattern
+
+
+def _build(call: AttentionCall, batch: int) -> TorchFactored:
+    queries, keys = _own(call.queries[batch]), _own(call.keys[batch])
+    mask, bias = call.mask, None if call.bias is None else _one(call.bias, batch)
+    causal, window = call.causal, call.window
+    if mask is not None and not isinstance(mask, torch.Tensor):
+        raise Unavailable(f"the attention mask is a {type(mask).__name__}, which mechviz cannot read")
+    if mask is not None and mask.dim() == 2:  # padding, [batch, key]
+        mask = mask[batch].bool()[None, None]
+        mask = None if bool(mask.all()) else mask
+    elif mask is not None:
+        mask, added = _split(_one(mask, batch)[..., : keys.shape[1]])
+        bias = added if bias is None else bias if added is None else bias + added
+        rule = _describe(mask, queries.shape[1])
+        if rule is not None:
+            causal, (window, mask) = True, rule
+    if bias is not None:
+        bias = bias[..., : keys.shape[1]]
+    return TorchFactored(
+        queries,
+        keys,
+        call.scale,
+        causal=causal,
+        window=window,
+        offset=call.offset,
+        softcap=call.softcap,
+        sinks=call.sinks,
+        bias=bias,
+        mask=mask,
+    )
+
+
+def _one(x: torch.Tensor, batch: int) -> torch.Tensor:
+    return x[batch if x.shape[0] > 1 else 0]
+
+
+def _own(x: torch.Tensor) -> torch.Tensor:
+    """A copy if ``x`` is a view that would keep much more memory alive (fused queries, keys and values)."""
+    return x.clone() if x.untyped_storage().nbytes() > 1.5 * x.nbytes else x
+
+
+def _split(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """A mask as (True where a query may look, what is added to the scores there or None)."""
+    if mask.dtype == torch.bool:
+        return mask, None
+    allowed = mask > torch.finfo(mask.dtype).min / 2  # models write "never" as -inf or as the dtype's minimum
+    added = mask.masked_fill(~allowed, 0)
+    return allowed, added if bool(added.any()) else None
+
+
+def _describe(allowed: torch.Tensor, queries: int) -> tuple[int | None, torch.Tensor | None] | None:
+    """``(window, key mask)`` if the mask ``[1, query, key]`` is causal with a window and padding, else None.
+
+    A rule takes no memory. Rows before the first key that may be seen are padding and not compared: models fill them
+    as their kernels like.
+    """
+    if allowed.shape[0] != 1 or allowed.shape[1] != queries or allowed.shape[2] != queries:
+        return None
+    grid = allowed[0]
+    present = grid.diagonal()  # [key]
+    real = present.nonzero()
+    if not len(real):
+        return None
+    start, last = int(real[0]), int(real[-1])
+    oldest = int(grid[last].nonzero()[0])
+    window = last - oldest + 1 if oldest > start else None
+    there = torch.arange(queries, device=grid.device)
+    for first in range(start, queries, 1024):
+        here = there[first : first + 1024, None]
+        rule = (there <= here) & present
+        if window is not None:
+            rule &= there > here - window
+        if not torch.equal(rule, grid[first : first + 1024]):
+            return None
+    return window, None if bool(present.all()) else present[None, None].clone()
+
+
+def _check(pattern: TorchFactored, values: torch.Tensor, z: torch.Tensor) -> None:
+    """Recompute rows of z, ``[query, head, dim]``, where the mask rule bites, and compare with the model's.
+
+    The tolerance is what rounding explains: a score of size |q| |k| carries an error of its rounding unit, and so does
+    every weight; with a wrong scale, mask, cap or bias the error is of the order of the values themselves.
+    """
+    rows = torch.tensor(_rows_to_check(pattern), device=z.device)
+    unit = torch.finfo(z.dtype).eps
+    for head in range(pattern.shape[0]):
+        v = values[head // (pattern.shape[0] // values.shape[0])][: pattern.shape[2]].float()
+        p = pattern.rows(head, rows)  # [row, key]
+        seen = p.sum(-1) > 0  # rows of padding are whatever the kernel makes of them
+        error = ((p @ v) - z[rows, head].float()).abs().amax(-1)  # [row]
+        q = pattern.queries[head][rows].float().norm(dim=-1)
+        k = pattern.keys[head // pattern.group].float().norm(dim=-1).amax()
+        allowed = v.abs().amax() * unit * (64 + 2 * abs(pattern.scale) * q * k)
+        bad = seen & ~(error <= allowed)
+        if bool(bad.any()):
+            at = int(torch.where(bad, error, -1.0).argmax())
+            raise Unavailable(
+                f"recomputed from queries and keys, row {int(rows[at])} of head {head} differs from what the model's head "
+                f"read by {float(error[at]):.2g} (rounding explains {float(allowed[at]):.2g}): this layer does not compute "
+                "its attention in a way that mechviz knows"
+            )
+
+
+def _rows_to_check(pattern: TorchFactored) -> list[int]:
+    last = pattern.shape[1] - 1
+    rows = {0, last, *np.random.default_rng(last).integers(0, last + 1, 4).tolist()}
+    if pattern.window is not None:
+        rows |= {pattern.window - 1, pattern.window, pattern.window + 1}
+    if pattern.mask is not None and pattern.mask.shape[1] == 1:
+        present = pattern.mask[0, 0].nonzero()
+        rows |= {int(present[0]), int(present[-1])} if len(present) else set()
+    return sorted(row for row in rows if 0 <= row <= last)

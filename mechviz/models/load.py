@@ -1,0 +1,66 @@
+"""A name, a folder or a model -> a `Model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from .model import Model
+
+EMBEDDED = Path(__file__).parent.parent / "demo" / "model"
+
+
+def load(
+    x: str | Path | nn.Module | None = None,
+    tokenizer: Any = None,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | str | None = None,
+    **kwargs: Any,
+) -> Model:
+    """Load a causal language model for tracing, or take one that is loaded already.
+
+    Args:
+        x: Nothing for the embedded model; the name of a model on the Hugging Face hub or a local folder (read as
+            safetensors only, without code of its own unless you pass ``trust_remote_code=True``); or a transformers model.
+        tokenizer: A tokenizer, or the name or folder of one; by default the one that came with a name or folder.
+        device: Where to put a model that is loaded here; by default it stays where transformers puts it.
+        dtype: Of a model that is loaded here; by default float32 for the embedded model, else the checkpoint's own.
+        **kwargs: Passed to ``AutoModelForCausalLM.from_pretrained``.
+
+    Returns:
+        A `Model`. One that you give stays yours: nothing on it is changed, not even its mode.
+
+    Raises:
+        ValueError: ``device``, ``dtype`` or other options with a model that is loaded already.
+
+    Example:
+        >>> model = load()  # doctest: +SKIP
+    """
+    if isinstance(x, nn.Module):
+        if device is not None or dtype is not None or kwargs:
+            raise ValueError(
+                "device=, dtype= and other options are for models that load() reads; yours is left as it is"
+            )
+        return Model(x, _tokenizer(tokenizer) if isinstance(tokenizer, (str, Path)) else tokenizer)
+    if x is None:
+        module = AutoModelForCausalLM.from_pretrained(
+            EMBEDDED, dtype=dtype or torch.float32, use_safetensors=True, **kwargs
+        )
+        name, bos = "mechviz-demo", True
+    else:
+        module = AutoModelForCausalLM.from_pretrained(x, dtype=dtype or "auto", use_safetensors=True, **kwargs)
+        name, bos = None, None
+    if device is not None:
+        module = module.to(device)
+    return Model(
+        module, _tokenizer(EMBEDDED if x is None else x) if tokenizer is None else tokenizer, name=name, bos=bos
+    )
+
+
+def _tokenizer(source: str | Path) -> Any:
+    return AutoTokenizer.from_pretrained(source)

@@ -1,0 +1,158 @@
+"""A model ready to be traced."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from ..text import Tokens, as_tokens
+from .encode import encode
+from .fingerprint import fingerprint
+from .structure import Structure, find_stack, probe
+from .tape import Tape, record
+from .trace import Trace
+
+_locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
+
+
+class Model:
+    """A language model and its tokenizer. `mechviz.load` makes it; `trace` is what it is for.
+
+    The model itself (`module`) stays the user's: nothing on it is changed, and it gives the same bits as before.
+
+    Attributes:
+        module: The transformers model.
+        tokenizer: Its tokenizer, or None.
+        name: What pictures call it.
+    """
+
+    def __init__(self, module: nn.Module, tokenizer: Any = None, *, name: str | None = None, bos: bool | None = None):
+        self.module = getattr(module, "_orig_mod", module)
+        self.tokenizer = tokenizer
+        self.name = name or _name(self.module)
+        self._bos = bos
+        self._stack = find_stack(self.module)
+        self._structure: Structure | None = None
+        self.lock = _locks.setdefault(self.module, threading.RLock())
+
+    @property
+    def n_layers(self) -> int:
+        """How many blocks the residual stream runs through."""
+        return len(self._stack.blocks)
+
+    @property
+    def device(self) -> torch.device:
+        """Where tokens go in."""
+        return next((p.device for p in self.module.parameters() if p.device.type != "meta"), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+
+    def trace(self, x: str | Sequence[int] | Any, bos: bool | None = None) -> Trace:
+        """Run the model once over a text and keep its residual stream, from which everything else is read when asked.
+
+        Args:
+            x: The text, or its token ids: a list or a tensor ``[position]`` or ``[1, position]``.
+            bos: Whether a beginning-of-sequence token stands in front. None does what the tokenizer does (the embedded
+                model was trained with one, and gets it); True puts one there unless there is one; False leaves out what
+                the tokenizer would add. Ids are taken as they are unless it is True.
+
+        Returns:
+            The trace; ``trace.tokens.provenance`` records model, weights, text, dtype and beginning.
+
+        Raises:
+            ValueError: No tokens, ids that the model does not know, more tokens than it has positions for, or a model
+                in training mode whose dropout is active.
+            TypeError: ``x`` is neither text nor ids.
+
+        Example:
+            >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
+        """
+        ids = encode(self.tokenizer, x, self._bos if bos is None and isinstance(x, str) else bos)
+        self._check(ids)
+        with self.lock:
+            weights = fingerprint(self.module)
+            if self._structure is None:
+                self._structure = probe(self.module, self._stack, ids)
+            tape = self._record(ids)
+        return Trace(self, self._tokens(ids, x if isinstance(x, str) else None, weights), tape)
+
+    @property
+    def structure(self) -> Structure:
+        """Where the model keeps what a trace shows; known once something was traced."""
+        if self._structure is None:
+            raise RuntimeError("nothing was traced yet")
+        return self._structure
+
+    def _record(self, ids: list[int]) -> Tape:
+        inputs: dict[str, Any] = {"input_ids": torch.tensor([ids], device=self.device), "use_cache": False}
+        if "logits_to_keep" in inspect.signature(self.module.forward).parameters:
+            inputs["logits_to_keep"] = 1
+        if not self.module.training:
+            return record(self.module, self._stack.blocks, inputs)
+        before = _random_state(self.device)
+        tape = record(self.module, self._stack.blocks, inputs)
+        if not all(map(torch.equal, before, _random_state(self.device))):
+            raise ValueError(
+                f"{self.name} is in training mode and drew random numbers (dropout): no replay could repeat that. "
+                "Call .eval() on it first; mechviz does not switch it for you"
+            )
+        return tape
+
+    def _check(self, ids: list[int]) -> None:
+        """Refuse what would fail inside the model, on a GPU without any message."""
+        embedding = self.module.get_input_embeddings()
+        known = getattr(embedding, "num_embeddings", None)
+        if known is not None and not 0 <= min(ids) <= max(ids) < known:
+            bad = next(i for i in ids if not 0 <= i < known)
+            raise ValueError(f"ids must be between 0 and {known - 1}, the vocabulary of {self.name}; got {bad}")
+        limit = getattr(self.module.config, "max_position_embeddings", None)
+        learned = any(
+            isinstance(m, nn.Embedding) and m is not embedding and limit and limit <= m.num_embeddings <= limit + 2
+            for m in self.module.modules()
+        )
+        if learned and len(ids) > limit:
+            raise ValueError(f"{self.name} has positions for {limit} tokens; the text has {len(ids)}")
+
+    def _tokens(self, ids: list[int], text: str | None, weights: str) -> Tokens:
+        provenance = {
+            "model": self.name,
+            "weights": weights,
+            "text": None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12],
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "bos": ids[0] == getattr(self.tokenizer, "bos_token_id", None),
+            "attention": getattr(self.module.config, "_attn_implementation", None),
+            "transformers": transformers.__version__,
+            "edits": [],
+        }
+        if self.tokenizer is None:
+            return dataclasses.replace(as_tokens([str(i) for i in ids]), ids=tuple(ids), provenance=provenance)
+        return Tokens.from_ids(self.tokenizer, ids, text=text, provenance=provenance)
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self.module.parameters())
+        return f"Model({self.name!r}, {self.n_layers} layers, {size:,} parameters, {self.dtype}, {self.device})"
+
+
+def _name(module: nn.Module) -> str:
+    """What the model was loaded as; of a folder only its own name, because pictures carry it to other people."""
+    source = str(getattr(getattr(module, "config", None), "name_or_path", "") or "")
+    local = source.startswith((".", "~")) or PurePath(source).is_absolute() or source.count("/") > 1
+    return (PurePath(source).name if local else source) or type(module).__name__
+
+
+def _random_state(device: torch.device) -> list[torch.Tensor]:
+    return [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])

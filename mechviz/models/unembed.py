@@ -1,0 +1,126 @@
+"""From the last residual stream to logits: the modules that the model itself runs there, found and proved on a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .watch import ModuleCall
+
+CHUNK_BYTES = 64 << 20  # of float32 logits at a time
+
+
+@dataclass(frozen=True)
+class Unembedding:
+    """Final norm, unembedding and what follows it.
+
+    ``x -> scale * module(x)`` for each step in order, then ``finish``: nothing, or a soft cap ``c * tanh(x / c)``.
+
+    Attributes:
+        modules: Names of the modules in order.
+        scales: What multiplies the input of each, and the logits at the end: one more than there are modules.
+        softcap: ``c``, or None.
+        vocab: How many of the columns the model keeps.
+    """
+
+    modules: tuple[str, ...]
+    scales: tuple[float, ...]
+    softcap: float | None
+    vocab: int
+
+    def logits(self, model: nn.Module, stream: torch.Tensor) -> torch.Tensor:
+        """Logits ``[position, vocab]``, in the model's dtype, of a stream ``[position, d_model]``."""
+        x = stream[None]  # [1, position, d_model]
+        for name, scale in zip(self.modules, self.scales, strict=False):
+            x = model.get_submodule(name)(x if scale == 1 else x * scale)
+            x = x[0] if isinstance(x, tuple) else x
+        x = x[0, :, : self.vocab]
+        if self.scales[-1] != 1:
+            x = x * self.scales[-1]
+        return x if self.softcap is None else torch.tanh(x / self.softcap) * self.softcap
+
+    def chunks(self, model: nn.Module, stream: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Pieces of `logits`, as ``(positions, logits)``."""
+        rows = max(1, CHUNK_BYTES // (4 * self.vocab))
+        for first in range(0, len(stream), rows):
+            part = slice(first, min(first + rows, len(stream)))
+            yield part, self.logits(model, stream[part])
+
+
+def find_unembedding(
+    names: dict[nn.Module, str], calls: Sequence[ModuleCall], stream: torch.Tensor, logits: torch.Tensor
+) -> Unembedding | None:
+    """Follow the stream from module to module until the logits come out.
+
+    Args:
+        names: Names of the modules.
+        calls: What every module outside the blocks was given and gave during a probe, in order.
+        stream: What left the last block, ``[position, d_model]``.
+        logits: The model's own, ``[position, vocab]``.
+    """
+    for start, call in enumerate(calls):
+        factor = _factor(stream, call.input)
+        if factor is None or call.output is None or call.module not in names:
+            continue
+        out = call.output.reshape(-1, call.output.shape[-1])
+        end = _finish(out, logits)
+        if end is not None:
+            scale, softcap = end
+            return Unembedding((names[call.module],), (factor, scale), softcap, logits.shape[-1])
+        rest = find_unembedding(names, calls[start + 1 :], out, logits)
+        if rest is not None:
+            return Unembedding((names[call.module], *rest.modules), (factor, *rest.scales), rest.softcap, rest.vocab)
+    return None
+
+
+def _factor(given: torch.Tensor, got: torch.Tensor | None) -> float | None:
+    """``c`` with ``got == c * given``, or None."""
+    if got is None or not got.is_floating_point() or got.numel() != given.numel() or got.shape[-1] != given.shape[-1]:
+        return None
+    got = got.reshape(given.shape)
+    if torch.equal(given, got):
+        return 1.0
+    return _fit(given, got)
+
+
+def _fit(x: torch.Tensor, y: torch.Tensor) -> float | None:
+    x, y = x.double(), y.double()
+    factor = float((x * y).sum() / (x * x).sum().clamp_min(1e-300))
+    unit = torch.finfo(torch.float32).eps if y.dtype == torch.float64 else torch.finfo(y.dtype).eps
+    close = bool(((x * factor - y).abs().amax() <= 16 * unit * y.abs().amax()) & (y.abs().amax() > 0))
+    return factor if close else None
+
+
+def _finish(x: torch.Tensor, logits: torch.Tensor) -> tuple[float, float | None] | None:
+    if x.shape[0] != logits.shape[0] or x.shape[-1] < logits.shape[-1]:
+        return None
+    x = x[:, : logits.shape[-1]]
+    if torch.equal(x.to(logits.dtype), logits):
+        return 1.0, None
+    factor = _fit(x, logits)
+    if factor is not None:
+        return factor, None
+    cap = _cap(x.double(), logits.double())
+    return None if cap is None else (1.0, cap)
+
+
+def _cap(x: torch.Tensor, y: torch.Tensor) -> float | None:
+    """``c`` with ``y == c * tanh(x / c)``, by bisection at the largest entry, where the cap shows most."""
+    at = int(x.abs().argmax())
+    big, capped = float(x.flatten()[at].abs()), float(y.flatten()[at].abs())
+    low, high = capped, 1e6
+    if not 0 < capped < big:
+        return None
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle * _tanh(big / middle) < capped else (low, middle)
+    cap = round(high, 3) if abs(round(high, 3) - high) < 1e-3 * high else high
+    close = (torch.tanh(x / cap) * cap - y).abs().amax() <= 1e-5 * capped
+    return cap if bool(close) else None
+
+
+def _tanh(x: float) -> float:
+    return float(torch.tanh(torch.tensor(x, dtype=torch.float64)))

@@ -1,0 +1,129 @@
+"""Inputs and outputs of chosen modules during a forward pass, through hooks that leave nothing behind.
+
+The hooks live on the modules only while a watch is open, and answer only in the thread or task that opened it, so that a
+forward pass that runs beside it is neither recorded nor changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+_open: ContextVar[tuple[Watch, ...]] = ContextVar("mechviz_open_watches", default=())
+
+
+@dataclass(eq=False)
+class ModuleCall:
+    """One call of a module: what the caller gave, what reached ``forward``, and what came out."""
+
+    module: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    input: torch.Tensor | None = None
+    output: torch.Tensor | None = None
+    result: Any = None
+    finished: bool = False
+    versions: list[tuple[torch.Tensor, int]] = field(default_factory=list)
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether a tensor kept by reference was changed in place after it was kept."""
+        return any(tensor._version != version for tensor, version in self.versions)
+
+
+class Watch:
+    """Records the calls of modules while it is open: ``with Watch(modules) as watch: model(...)``; then ``watch.calls``.
+
+    Args:
+        modules: The modules.
+        clone: Keep copies, for modules whose tensors are later changed in place; else references.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module], *, clone: bool = False) -> None:
+        self.calls: list[ModuleCall] = []
+        self.running: list[ModuleCall] = []
+        self._modules = list(dict.fromkeys(modules))
+        self._clone = clone
+        self._handles: list[Any] = []
+        self._token: Token[tuple[Watch, ...]] | None = None
+
+    def __enter__(self) -> Watch:
+        self._token = _open.set((*_open.get(), self))
+        try:
+            for module in self._modules:
+                # First, so that a replay from these arguments meets the user's own hooks again.
+                before = module.register_forward_pre_hook(self._before, prepend=True, with_kwargs=True)
+                self._handles += [before, module.register_forward_hook(self._after, with_kwargs=True)]
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        if self._token is not None:
+            _open.reset(self._token)
+
+    def of(self, module: nn.Module) -> ModuleCall | None:
+        """The last finished call of a module."""
+        return next((call for call in reversed(self.calls) if call.module is module and call.finished), None)
+
+    def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self not in _open.get():
+            return
+        flowing = first_tensor(args, kwargs)
+        if self._clone and flowing is not None:
+            args, kwargs, flowing = swap(args, kwargs, flowing, flowing.clone())
+        call = ModuleCall(module, args, dict(kwargs), input=flowing)
+        if flowing is not None:
+            call.versions.append((flowing, flowing._version))
+        self.calls.append(call)
+        self.running.append(call)
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        if self not in _open.get() or not self.running:
+            return
+        call = self.running.pop()
+        call.result = result
+        call.output = first_tensor((result,), {})
+        if self._clone and call.output is not None:
+            call.output = call.result = call.output.clone()
+        if call.output is not None:
+            call.versions.append((call.output, call.output._version))
+        if not self._clone:
+            call.input = first_tensor(args, kwargs)  # after the user's own pre-hooks
+        call.finished = True
+
+
+def first_tensor(args: Any, kwargs: Mapping[str, Any]) -> torch.Tensor | None:
+    """The first tensor among arguments or in a result: what flows through a module."""
+    for value in (*args, kwargs.get("hidden_states"), *kwargs.values()):
+        if isinstance(value, torch.Tensor):
+            return value
+        if isinstance(value, (tuple, list)):
+            found = first_tensor(value, {})
+            if found is not None:
+                return found
+        if isinstance(value, Mapping):
+            found = first_tensor(value.values(), {})
+            if found is not None:
+                return found
+    return None
+
+
+def swap(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], old: torch.Tensor, new: torch.Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any], torch.Tensor]:
+    """Arguments in which ``new`` stands in for ``old``; and ``new``."""
+    return (
+        tuple(new if value is old else value for value in args),
+        {name: new if value is old else value for name, value in kwargs.items()},
+        new,
+    )

@@ -1,0 +1,149 @@
+"""Attention probabilities, one layer at a time: *dense* (an array) or *factored* (queries, keys and what the softmax needs).
+
+Both answer the same few questions (`Pattern`), so that a view never needs the whole ``[head, query, key]`` array of a long
+text. "Query" is the destination, "key" the source. Here it is numpy; `mechviz.models` subclasses `Factored` for torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ._factored import Factored, as_array, head_names, row_index
+from ._layered import Layered, Unavailable
+from ._pooling import pool
+from .arrays import to_numpy
+
+__all__ = ["Dense", "Factored", "Pattern", "PatternStack", "Unavailable", "pool"]
+
+
+@runtime_checkable
+class Pattern(Protocol):
+    """The attention probabilities of one layer; every array it returns is float32, of numpy or torch."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(head, query, key)``."""
+        ...
+
+    @property
+    def causal(self) -> bool:
+        """Whether every entry with key > query is exactly 0."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The heads' names, if they have any."""
+        ...
+
+    def head(self, head: int) -> Any:
+        """One head, ``[query, key]``."""
+        ...
+
+    def dense(self) -> Any:
+        """All of it, ``[head, query, key]``."""
+        ...
+
+    def tile(self, head: int, rows: slice, cols: slice) -> Any:
+        """The part ``[rows, cols]`` of one head."""
+        ...
+
+    def rows(self, head: int, queries: Any) -> Any:
+        """Whole rows of one head, ``[len(queries), key]``."""
+        ...
+
+    def overview(self, head: int, size: int) -> Any:
+        """One head with at most ``size`` cells a side, each pooled from a square of entries."""
+        ...
+
+
+class Dense:
+    """Attention probabilities (or any number per head, query and key) given as an array.
+
+    Args:
+        array: ``[head, query, key]``, anything `mechviz.arrays.to_numpy` takes. NaN and signed values are allowed.
+        causal: Whether entries with key > query are all exactly 0; found out from the array when None.
+        names: A name per head.
+
+    Raises:
+        ValueError: Not three axes, or a wrong number of names.
+
+    Example:
+        >>> Dense([[[1.0, 0.0], [0.25, 0.75]]]).causal
+        True
+    """
+
+    def __init__(self, array: Any, *, causal: bool | None = None, names: Sequence[str] | None = None) -> None:
+        self.array = to_numpy(array, name="pattern")
+        if self.array.ndim != 3:
+            raise ValueError(f"pattern must have shape (head, query, key); got {self.array.shape}")
+        self.shape: tuple[int, int, int] = self.array.shape
+        self.causal = self._is_causal() if causal is None else causal
+        self.names = head_names(names, self.shape[0])
+
+    def _is_causal(self) -> bool:
+        _, queries, keys = self.shape
+        return queries == keys and not any(np.triu(self.array[h], 1).any() for h in range(self.shape[0]))
+
+    @property
+    def pooling(self) -> str:
+        """The rule of `overview`: "max", or "absmax" when there are negative entries."""
+        return "absmax" if (self.array < 0).any() else "max"
+
+    def head(self, head: int) -> np.ndarray:
+        """One head, ``[query, key]``."""
+        return self.array[head].astype(np.float32, copy=False)
+
+    def dense(self) -> np.ndarray:
+        """All of it, ``[head, query, key]``."""
+        return self.array.astype(np.float32, copy=False)
+
+    def tile(self, head: int, rows: slice, cols: slice) -> np.ndarray:
+        """The part ``[rows, cols]`` of one head."""
+        return self.head(head)[rows, cols]
+
+    def rows(self, head: int, queries: Any) -> np.ndarray:
+        """Whole rows of one head, ``[len(queries), key]``."""
+        return self.head(head)[row_index(queries)]
+
+    def overview(self, head: int, size: int) -> np.ndarray:
+        """One head with at most ``size`` cells a side, pooled by `pooling`."""
+        return pool(self.head(head), size, rule=self.pooling)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return as_array(self.array, dtype, copy)
+
+    def __repr__(self) -> str:
+        return f"Dense(shape={self.shape}{', causal' if self.causal else ''})"
+
+
+class PatternStack(Layered[Pattern]):
+    """The patterns of a model's layers, found by the layers' true numbers.
+
+    ``stack[5]`` is the pattern of layer 5, also when other layers have none; iteration goes over the layers that have
+    one, in order. A negative number counts from the last of them.
+
+    Args:
+        patterns: The patterns in order, or a mapping from layer to a pattern or to a function that makes it when asked.
+        missing: For layers without a pattern, the reason.
+
+    Raises:
+        Unavailable: (on indexing) the layer has no pattern; the message is the reason.
+
+    Example:
+        >>> stack = PatternStack([Dense([[[1.0]]]), Dense([[[1.0]]])])
+        >>> stack.layers, stack[1].shape
+        ((0, 1), (1, 1, 1))
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[Pattern] | Mapping[int, Pattern | Callable[[], Pattern]],
+        *,
+        missing: Mapping[int, str] | None = None,
+    ) -> None:
+        items = patterns if isinstance(patterns, Mapping) else dict(enumerate(patterns))
+        made = {layer: (lambda item=item: item) if isinstance(item, Pattern) else item for layer, item in items.items()}
+        super().__init__(made, name="attention pattern", missing=missing, keep=True)

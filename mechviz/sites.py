@@ -1,0 +1,199 @@
+"""Addresses inside a model, as objects that are equal to their strings.
+
+    Head(5, 1)              "L5H1"          also "5.1"
+    Neuron(3, 17)           "L3N17"
+    Residual(5, "pre")      "L5.resid_pre"  also "L5.pre", "blocks.5.hook_resid_pre"
+    MLP(3)                  "L3.mlp"        also "blocks.3.hook_mlp_out"
+    Attention(3)            "L3.attn"       also "blocks.3.hook_attn_out"
+
+A model with more than one stack of layers puts the stack's name in front: ``Head(5, 1, stack="encoder")`` is "encoder.L5H1".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal, TypeAlias, cast
+
+Point: TypeAlias = Literal["pre", "mid", "post"]
+
+FORMS = (
+    'a head "L5H1" or "5.1", a neuron "L3N17", the residual stream "L5.resid_pre", "L5.resid_mid" or "L5.resid_post", '
+    'an MLP "L3.mlp", an attention layer "L3.attn" (with "encoder." and the like in front where a model has several '
+    'stacks), or a TransformerLens name such as "blocks.5.hook_resid_post"'
+)
+
+_STACK = r"(?:(?P<stack>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.)?"
+_OWN = re.compile(
+    _STACK
+    + r"(?:L(?P<layer>\d+)(?:H(?P<head>\d+)|N(?P<neuron>\d+)|\.(?:resid_)?(?P<point>pre|mid|post)|\.(?P<whole>mlp|attn))"
+    + r"|(?P<short_layer>\d+)\.(?P<short_head>\d+))"
+)
+_LENS = re.compile(r"blocks\.(?P<layer>\d+)\.(?P<hook>[\w.]+)")
+# TransformerLens hook -> the kind of site it names. Bridge models (TransformerLens 4) also know a block by its ends.
+_LENS_RESIDUAL: dict[str, Point] = {
+    "hook_resid_pre": "pre",
+    "hook_resid_mid": "mid",
+    "hook_resid_post": "post",
+    "hook_in": "pre",
+    "hook_out": "post",
+}
+_LENS_WHOLE = {"hook_attn_out": "attn", "attn.hook_out": "attn", "hook_mlp_out": "mlp", "mlp.hook_out": "mlp"}
+_LENS_PER_UNIT = {
+    "attn.hook_q": "head",
+    "attn.hook_k": "head",
+    "attn.hook_v": "head",
+    "attn.hook_z": "head",
+    "attn.hook_result": "head",
+    "attn.hook_pattern": "head",
+    "attn.hook_attn_scores": "head",
+    "mlp.hook_pre": "neuron",
+    "mlp.hook_post": "neuron",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Site:
+    """What every address shares: it prints as, equals and hashes as its string."""
+
+    layer: int
+    stack: str = field(default="", kw_only=True)
+    _counted: ClassVar[tuple[str, ...]] = ("layer",)
+
+    def __post_init__(self) -> None:
+        for name in self._counted:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be an integer >= 0; got {value!r}")
+
+    def _local(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        stack = f", stack={self.stack!r}" if self.stack else ""
+        own = ", ".join(repr(getattr(self, f.name)) for f in fields(self) if f.name != "stack")
+        return f"{type(self).__name__}({own}{stack})"
+
+    def __str__(self) -> str:
+        return f"{self.stack}.{self._local()}" if self.stack else self._local()
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, (_Site, str)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Head(_Site):
+    """One attention head: ``Head(5, 1)``, "L5H1"."""
+
+    head: int
+    _counted = ("layer", "head")
+
+    def _local(self) -> str:
+        return f"L{self.layer}H{self.head}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Neuron(_Site):
+    """One MLP neuron, an input of the down projection: ``Neuron(3, 17)``, "L3N17"."""
+
+    neuron: int
+    _counted = ("layer", "neuron")
+
+    def _local(self) -> str:
+        return f"L{self.layer}N{self.neuron}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Residual(_Site):
+    """The residual stream before ("pre"), inside ("mid") or after ("post") a layer: ``Residual(5, "pre")``.
+
+    There is no default point: "the residual at layer 5" has meant each of the three in published code.
+    """
+
+    point: Point
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.point not in ("pre", "mid", "post"):
+            raise ValueError(f'point must be "pre", "mid" or "post"; got {self.point!r}')
+
+    def _local(self) -> str:
+        return f"L{self.layer}.resid_{self.point}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MLP(_Site):
+    """What the MLP of a layer adds to the residual stream: ``MLP(3)``, "L3.mlp"."""
+
+    def _local(self) -> str:
+        return f"L{self.layer}.mlp"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attention(_Site):
+    """What the attention of a layer adds to the residual stream: ``Attention(3)``, "L3.attn"."""
+
+    def _local(self) -> str:
+        return f"L{self.layer}.attn"
+
+
+Site: TypeAlias = Head | Neuron | Residual | MLP | Attention
+
+
+def parse(x: Site | str) -> Site:
+    """Read an address: a site is returned as it is, a string in any of the forms above becomes its site.
+
+    Args:
+        x: A site or its string.
+
+    Raises:
+        TypeError: ``x`` is neither a site nor a string.
+        ValueError: The string is no address; the message lists the forms.
+
+    Example:
+        >>> parse("L5H1") == Head(5, 1) == "L5H1"
+        True
+        >>> str(parse("blocks.2.hook_resid_mid"))
+        'L2.resid_mid'
+    """
+    if isinstance(x, _Site):
+        return cast("Site", x)
+    if not isinstance(x, str):
+        raise TypeError(f"site must be a site object or a string; got {type(x).__name__}. Forms: {FORMS}")
+    text = x.strip()
+    lens = _LENS.fullmatch(text)
+    if lens:
+        return _from_lens(text, int(lens["layer"]), lens["hook"])
+    found = _OWN.fullmatch(text)
+    if not found:
+        raise ValueError(f"{x!r} is not a site. Forms: {FORMS}")
+    return _from_own(found)
+
+
+def _from_own(found: re.Match[str]) -> Site:
+    stack = found["stack"] or ""
+    if found["short_layer"] is not None:
+        return Head(int(found["short_layer"]), int(found["short_head"]), stack=stack)
+    layer = int(found["layer"])
+    if found["head"] is not None:
+        return Head(layer, int(found["head"]), stack=stack)
+    if found["neuron"] is not None:
+        return Neuron(layer, int(found["neuron"]), stack=stack)
+    if found["point"] is not None:
+        return Residual(layer, cast("Point", found["point"]), stack=stack)
+    return MLP(layer, stack=stack) if found["whole"] == "mlp" else Attention(layer, stack=stack)
+
+
+def _from_lens(text: str, layer: int, hook: str) -> Site:
+    if hook in _LENS_RESIDUAL:
+        return Residual(layer, _LENS_RESIDUAL[hook])
+    if hook in _LENS_WHOLE:
+        return MLP(layer) if _LENS_WHOLE[hook] == "mlp" else Attention(layer)
+    unit = _LENS_PER_UNIT.get(hook)
+    if unit:
+        example = f"L{layer}H0" if unit == "head" else f"L{layer}N0"
+        raise ValueError(f'{text!r} names every {unit} of layer {layer}; a site is one {unit}, such as "{example}"')
+    raise ValueError(f"{text!r} is not a site. Forms: {FORMS}")
