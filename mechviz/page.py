@@ -72,7 +72,7 @@ def page_figure(
     """Encode every array of a figure; beyond `max_bytes` (compressed) the lazy ones are marked absent instead."""
     arrays: list[wire.Array] = []
 
-    def refer(array: wire.Array) -> dict[str, str]:
+    def refer(array: wire.Array, _path: str) -> dict[str, str]:
         arrays.append(array)
         return {"$array": f"a{len(arrays) - 1}"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import anywidget
@@ -78,7 +78,7 @@ class FigureWidget(anywidget.AnyWidget):
     def _assemble(self) -> dict[str, Any]:
         layout, views = self._view.flat()
         refer = self._table.start()
-        filled = {id: {"kind": kind, "props": wire.replace(props, refer)} for id, (kind, props) in views.items()}
+        filled = {id: {"kind": kind, "props": wire.replace(props, refer, id)} for id, (kind, props) in views.items()}
         return {"layout": layout, "views": filled, "arrays": self._table.headers(), "selection": {}}
 
     def _on_browser_selection(self, change: Any) -> None:
@@ -120,42 +120,45 @@ class FigureWidget(anywidget.AnyWidget):
 class _ArrayTable:
     """Ids of the arrays in the figure that is shown: an array crosses once per id.
 
-    Arrays of the first picture are named by their content; those fetched when opened by the memory they lie in.
+    Arrays of the first picture are named by their content. One that is fetched when opened is named before anybody
+    has computed it: by its place in the figure, and anew once its numbers differ from those that were sent.
     """
 
     def __init__(self) -> None:
         self._first: dict[str, wire.Encoded] = {}
         self._lazy: dict[str, wire.Array] = {}
-        self._ids: dict[tuple[Any, ...], str] = {}
+        self._places: dict[str, str] = {}
         self._sent: dict[str, str] = {}
         self._known: set[str] = set()
         self._count = 0
 
-    def start(self) -> Any:
-        """Begin a new figure; returns the function that names its arrays."""
-        before, before_ids = self._lazy, self._ids
-        self._first, self._lazy, self._ids = {}, {}, {}
+    def start(self) -> Callable[[wire.Array, str], dict[str, str]]:
+        """Begin a new figure; returns the function that names the array at a place in it."""
+        places_before = self._places
+        self._first, self._lazy, self._places = {}, {}, {}
+        by_memory: dict[tuple[Any, ...], str] = {}
 
-        def refer(array: wire.Array) -> dict[str, str]:
+        def refer(array: wire.Array, place: str) -> dict[str, str]:
             if not array.lazy:
                 encoded = array.encode()
                 id = encoded.digest()
                 self._first[id] = encoded
                 return {"$array": id}
-            key = array.key()
-            id = self._ids.get(key) or before_ids.get(key)
-            if id is None or (id in before and self._moved(id, array)):
-                self._count += 1
-                id = f"lazy-{self._count}"
-            self._ids[key] = id
+            id = by_memory.get(array.key()) or self._name(array, places_before.get(place))
+            by_memory[array.key()] = id
+            self._places[place] = id
             self._lazy[id] = array
             return {"$array": id}
 
         return refer
 
-    def _moved(self, id: str, array: wire.Array) -> bool:
-        """Whether the numbers were changed in place since they were sent."""
-        return id in self._sent and array.encode().digest() != self._sent[id]
+    def _name(self, array: wire.Array, before: str | None) -> str:
+        """The name that the place had, unless it stands for other numbers by now."""
+        moved = before in self._sent and array.encode().digest() != self._sent[before]
+        if before is None or before in self._lazy or moved:
+            self._count += 1
+            return f"lazy-{self._count}"
+        return before
 
     def headers(self) -> dict[str, Any]:
         first = {id: encoded.header for id, encoded in self._first.items()}

@@ -97,14 +97,14 @@ class Encoded:
         return hasher.hexdigest()
 
 
-def replace(value: Any, refer: Callable[[Array], Any]) -> Any:
-    """A copy of nested dicts and lists in which every `Array` is what `refer` returns for it."""
+def replace(value: Any, refer: Callable[[Array, str], Any], path: str = "") -> Any:
+    """A copy of nested dicts and lists in which every `Array` is ``refer(array, path)``; paths look like "a/0/b"."""
     if isinstance(value, Array):
-        return refer(value)
+        return refer(value, path)
     if isinstance(value, Mapping):
-        return {key: replace(item, refer) for key, item in value.items()}
+        return {key: replace(item, refer, f"{path}/{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [replace(item, refer) for item in value]
+        return [replace(item, refer, f"{path}/{i}") for i, item in enumerate(value)]
     return value
 
 

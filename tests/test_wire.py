@@ -112,7 +112,8 @@ def test_digest_names_content():
 
 def test_replace_reaches_arrays_at_any_depth():
     array = wire.Array(np.zeros(2))
-    assert wire.replace({"a": [array, 1], "b": {"c": (array,)}}, lambda _: "x") == {"a": ["x", 1], "b": {"c": ["x"]}}
+    value = {"a": [array, 1], "b": {"c": (array,)}}
+    assert wire.replace(value, lambda _, path: path) == {"a": ["/a/0", 1], "b": {"c": ["/b/c/0"]}}
 
 
 def test_unknown_precision():

@@ -1,0 +1,76 @@
+"""The command line: ``mechviz demo`` and ``mechviz view``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DEMO_TEXT = "When Mary and John went to the store, John gave a drink to"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        print(f"mechviz: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mechviz", description="See what a transformer computed.")
+    commands = parser.add_subparsers(required=True, metavar="demo | view")
+
+    demo = commands.add_parser("demo", help="trace the embedded model on a real prompt and write one HTML file")
+    demo.add_argument("--out", type=Path, default=Path("demo.html"), help="the file to write (demo.html)")
+    demo.set_defaults(run=_demo)
+
+    view = commands.add_parser("view", help="trace a model on your text and write one HTML file")
+    view.add_argument("text", help="what the model reads")
+    view.add_argument("--model", help="a folder or a hub name; the embedded model if left out")
+    view.add_argument("--out", type=Path, default=Path("view.html"), help="the file to write (view.html)")
+    view.add_argument("--device", help='where the model runs, such as "cuda"')
+    view.add_argument("--dtype", help='the weights\' type, such as "bfloat16"')
+    view.set_defaults(run=_view)
+    return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    import mechviz as mv
+
+    trace = mv.load().trace(DEMO_TEXT)
+    page = mv.page(
+        "Two names, one of them twice",
+        [
+            "A small language model (it comes with mechviz) reads *When Mary and John went to the store, John gave a "
+            "drink to* and has to say who gets the drink. Point at a token, a head or a cell; what you point at in one "
+            "picture shows in the other, and a click keeps it.",
+            mv.column(mv.tokens(trace.tokens, trace.loss), mv.attention(trace.tokens, trace.attention)),
+        ],
+    )
+    _saved(page.save(arguments.out))
+    print("In a notebook: `make lab`, or `jupyter lab notebooks/quickstart.ipynb`.")
+    return 0
+
+
+def _view(arguments: argparse.Namespace) -> int:
+    import mechviz as mv
+
+    given = {"device": arguments.device, "dtype": arguments.dtype}
+    model = mv.load(arguments.model, **{key: value for key, value in given.items() if value})
+    trace = model.trace(arguments.text)
+    figure = mv.column(mv.tokens(trace.tokens, trace.loss), mv.attention(trace.tokens, trace.attention))
+    _saved(figure.save(arguments.out))
+    return 0
+
+
+def _saved(path: Path) -> None:
+    size = path.stat().st_size / 1e6
+    print(f"Wrote {path} ({size:.2f} MB). It opens in any browser, with or without a network: {path.resolve().as_uri()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
