@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from mechviz._visible import visible
-from mechviz._vocabulary import BYTE_TOKEN, Piece, Vocabulary
+from mechviz._vocabulary import BYTE_TOKEN, Piece, Vocabulary, as_hex
 
 
 class Spelling(NamedTuple):
@@ -31,7 +31,7 @@ def spell(tokenizer: Any, ids: Sequence[int], text: str | None = None) -> Spelli
     """Spell token ids; with their source text, normalised and unknown tokens show what stands in the source."""
     vocabulary = Vocabulary(tokenizer)
     pieces = [vocabulary[i] for i in ids]
-    role = [vocabulary.role(p.label, at_start=not k) if p.special else None for k, p in enumerate(pieces)]
+    role = [vocabulary.role(p.text or "", at_start=not k) if p.special else None for k, p in enumerate(pieces)]
     out = Spelling(
         label=[p.label for p in pieces],
         text=[p.text or "" for p in pieces],
@@ -52,7 +52,8 @@ def spell(tokenizer: Any, ids: Sequence[int], text: str | None = None) -> Spelli
     if text:
         _use_source(vocabulary, ids, text, out)
     for k, string in enumerate(out.text):
-        if not out.piece[k] and (not out.special[k] or out.role[k] == "UNK"):
+        # A special token stands for no text, unless it is an unknown piece of the source.
+        if not out.piece[k] and (not out.special[k] or string != pieces[k].text):
             out.n_bytes[k] = len(string) if string.isascii() else len(string.encode("utf-8", "surrogatepass"))
     return out
 
@@ -87,11 +88,19 @@ def _join_run(pieces: Sequence[Piece], run: range, out: Spelling) -> None:
     start = 0
     for k in run:
         stop = start + len(pieces[k].data)
-        spans = groupby(range(start, stop), key=torn.__getitem__)
-        parts = [(is_torn, data[span[0] : span[-1] + 1]) for is_torn, span in ((t, list(s)) for t, s in spans)]
-        out.label[k] = "".join(f"⟨{_hex(part)}⟩" if is_torn else visible(part.decode()) for is_torn, part in parts)
-        out.piece[k] = " ".join(_hex(part) for is_torn, part in parts if is_torn)
+        if 0 not in torn[start:stop]:
+            out.piece[k] = pieces[k].label[1:-1]
+        else:
+            out.label[k], out.piece[k] = _mixed(data, torn, range(start, stop))
         start = stop
+
+
+def _mixed(data: bytes, torn: bytearray, own: range) -> tuple[str, str]:
+    """The label and the torn bytes of a token that has whole characters too."""
+    spans = [(is_torn, list(span)) for is_torn, span in groupby(own, key=torn.__getitem__)]
+    parts = [(is_torn, data[span[0] : span[-1] + 1]) for is_torn, span in spans]
+    label = "".join(f"⟨{as_hex(part)}⟩" if is_torn else visible(part.decode()) for is_torn, part in parts)
+    return label, " ".join(as_hex(part) for is_torn, part in parts if is_torn)
 
 
 def _characters(data: bytes) -> Iterator[tuple[str, int]]:
@@ -120,10 +129,6 @@ def _bad_length(data: bytes) -> int:
     raise AssertionError("the bytes decode")
 
 
-def _hex(data: bytes) -> str:
-    return data.hex(" ").upper()
-
-
 # A character has at most four bytes, but tokens that end in the middle of characters can follow each other.
 _PATIENCE = 8
 
@@ -131,34 +136,49 @@ _PATIENCE = 8
 def _decode_windows(vocabulary: Vocabulary, ids: Sequence[int], pieces: Sequence[Piece], out: Spelling) -> None:
     """Give every token what it adds to the decoding of the tokens before it.
 
-    ``decode([id])`` alone loses leading spaces and breaks characters. A token after which the decoding ends in U+FFFD
-    waits for the next ones: together they spell whole characters.
+    ``decode([id])`` alone loses leading spaces and breaks characters. A token that adds nothing, or U+FFFD at the end,
+    waits for the next ones: together they may spell whole characters.
     """
     before: list[int] = []  # the tokens decoded last: enough context for the spacing of the next
-    known = ""  # and their decoding
     k, n = 0, len(ids)
     while k < n:
         if pieces[k].text is not None:  # special or missing: literal
             before = [] if pieces[k].missing else [ids[k]]
-            known = vocabulary.decode(before) if before else ""
             k += 1
             continue
-        added: list[str] = []  # what tokens k, k+1, ... have added so far, as long as it ends in U+FFFD
-        while True:
-            stop = k + len(added) + 1
-            whole = vocabulary.decode([*before, *ids[k:stop]])
-            # A decoder that rewrites the words before leaves nothing to compare with.
-            added.append(whole[len(known) :] if whole.startswith(known) else vocabulary.decode(ids[k:stop]))
-            waiting = added[-1].endswith("\ufffd") and len(added) < _PATIENCE and stop < n and pieces[stop].text is None
-            if not waiting:
+        added: list[str] = []  # what tokens k, k+1, ... have added so far
+        while not added or (_broken(added[-1]) and len(added) < _PATIENCE):
+            stop = k + len(added)
+            if stop == n or pieces[stop].text is not None:
                 break
+            added.append(_addition(vocabulary, before, ids[k : stop + 1]))
         size = len(added)
-        if size > 1 and (added[-1].endswith("\ufffd") or added[-1].startswith(added[-2])):
-            size = 1  # no character came of it: the first token adds U+FFFD by itself
+        if size > 1 and not _shared(vocabulary, before, ids[k : k + size], added):
+            size = 1
         _decoded(pieces[k : k + size], range(k, k + size), added[size - 1], out)
         before = list(ids[k : k + size])
-        known = vocabulary.decode(before)
         k += size
+
+
+def _broken(text: str) -> bool:
+    return not text or text.endswith("\ufffd")
+
+
+def _addition(vocabulary: Vocabulary, before: Sequence[int], ids: Sequence[int]) -> str:
+    """What ids add to the decoding of the ids before them."""
+    known = vocabulary.decode(before) if before else ""
+    whole = vocabulary.decode([*before, *ids])
+    # A decoder that rewrites the words before leaves nothing to compare with.
+    return whole[len(known) :] if whole.startswith(known) else vocabulary.decode(ids)
+
+
+def _shared(vocabulary: Vocabulary, before: Sequence[int], ids: Sequence[int], added: Sequence[str]) -> bool:
+    """Whether the first of these tokens is a part of the character that the last one completes."""
+    if _broken(added[-1]):
+        return False
+    if added[-2]:
+        return not added[-1].startswith(added[-2])  # else it stands for U+FFFD itself
+    return _addition(vocabulary, before, ids[1:]) != added[-1]  # else it stands for nothing
 
 
 def _decoded(pieces: Sequence[Piece], run: range, text: str, out: Spelling) -> None:
@@ -171,6 +191,7 @@ def _decoded(pieces: Sequence[Piece], run: range, text: str, out: Spelling) -> N
     for k, piece in zip(run, pieces, strict=True):
         byte = BYTE_TOKEN.fullmatch(piece.label)
         out.piece[k] = byte[1].upper() if byte else ""
+        out.n_bytes[k] = 1 if byte else 0
         out.label[k] = f"⟨{out.piece[k]}⟩" if byte else f"⟨{visible(text.strip(' '))} {k - first + 1}/{len(run)}⟩"
         out.group[k] = first
 
@@ -187,13 +208,12 @@ def _use_source(vocabulary: Vocabulary, ids: Sequence[int], source: str, out: Sp
     if "".join(out.text[_leading(out.special) :]).startswith(source):
         return
     found, spans = vocabulary.encode(source)
-    start = _find(ids, found, out.special)
-    if start is None:
+    run = _find(ids, found, out.special)
+    if not run:
         return
-    run = range(start, min(start + len(found), len(ids)))
     spans = spans[: len(run)]
     at = 0  # how far the source is used up
-    owner = start  # the token that holds the character before that
+    owner = run.start  # the token that holds the character before that
     for k, (begin, end) in zip(run, spans, strict=True):
         own_space = not out.special[k] and not out.text[k].strip(" ")
         if end <= at:
@@ -217,16 +237,15 @@ def _leading(special: Sequence[bool]) -> int:
     return next((k for k, is_special in enumerate(special) if not is_special), len(special))
 
 
-def _find(ids: Sequence[int], wanted: Sequence[int], special: Sequence[bool]) -> int | None:
-    """Where the wanted ids stand among ids; after leading special tokens their end may be cut off."""
-    if not wanted:
-        return None
+def _find(ids: Sequence[int], wanted: Sequence[int], special: Sequence[bool]) -> range:
+    """Where the wanted ids stand among ids; between special tokens at both ends their end may be cut off."""
     # Searching strings takes linear time, also where tokens repeat.
-    start = _as_string(ids).find(_as_string(wanted))
+    start = _as_string(ids).find(_as_string(wanted)) if wanted else -1
     if start >= 0:
-        return start
-    start, stop = _leading(special), len(ids) - _leading(special[::-1])
-    return start if 0 < stop - start < len(wanted) and list(ids[start:stop]) == list(wanted[: stop - start]) else None
+        return range(start, start + len(wanted))
+    run = range(_leading(special), len(ids) - _leading(special[::-1]))
+    cut = 0 < len(run) < len(wanted) and list(ids[run.start : run.stop]) == list(wanted[: len(run)])
+    return run if cut else range(0)
 
 
 def _as_string(ids: Sequence[int]) -> str:

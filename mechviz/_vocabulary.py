@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 
 from mechviz._visible import visible
 
+# The decoding steps whose effect on a single token is known here.
+_STEPS = frozenset(
+    ("Sequence", "ByteLevel", "WordPiece", "Metaspace", "Replace", "ByteFallback", "Fuse", "Strip"),
+)
 _ROLES = ("bos", "eos", "cls", "sep", "mask", "pad", "unk")
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # The WordPiece decoder pulls these to the word before them ("clean up").
@@ -58,7 +62,7 @@ class Vocabulary(dict[int, Piece]):
                 f"got {type(tokenizer).__name__}"
             )
         self._added = _added_tokens(tokenizer)
-        self._roles = _roles(tokenizer)
+        self._roles = _roles(tokenizer, self.backend)
 
     def __missing__(self, i: int) -> Piece:
         piece = self[i] = self._piece(i)
@@ -76,7 +80,7 @@ class Vocabulary(dict[int, Piece]):
         assert self._decode is not None
         try:
             return self._decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        except TypeError:  # not a transformers tokenizer
+        except (TypeError, ValueError):  # not a transformers tokenizer, or one that refuses an option
             return self._decode(list(ids))
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -86,17 +90,14 @@ class Vocabulary(dict[int, Piece]):
             return found["input_ids"], found["offset_mapping"]
         if self.backend is self.tokenizer and self.spelled and hasattr(self.tokenizer, "encode_batch_fast"):
             found = self.tokenizer.encode(text, add_special_tokens=False)
-            return found.ids, found.offsets
+            real = [k for k, mask in enumerate(found.attention_mask) if mask]  # not padding
+            return [found.ids[k] for k in real], [found.offsets[k] for k in real]
         return [], []
 
     def _piece(self, i: int) -> Piece:
-        if i in self._added:
-            content, special = self._added[i]
-            if special:
-                return Piece(content.encode("utf-8", "replace"), content, visible(content), special=True)
-            string: str | bytes | None = content
-        else:
-            string = self._lookup(i)
+        string, special = self._added.get(i) or (self._lookup(i), False)
+        if isinstance(string, str) and (special or string in self._roles):
+            return Piece(string.encode("utf-8", "replace"), string, visible(string), special=True)
         if string is None:
             name = f"⟨id {i}⟩"
             return Piece(name.encode(), name, name, missing=True)
@@ -117,16 +118,14 @@ class Vocabulary(dict[int, Piece]):
     def _reader(self) -> Callable[[str, bool], Piece] | None:
         if hasattr(self.tokenizer, "decode_single_token_bytes"):
             return lambda string, added: _from_bytes(string.encode())
-        decoder = getattr(self.backend, "decoder", None)
-        if decoder is None or not hasattr(decoder, "__getstate__"):
+        config = _decoder_config(self.backend)
+        if config is None:
             return None
-        state = decoder.__getstate__()  # of the decoder alone: the whole tokenizer would be megabytes of JSON
-        if not isinstance(state, bytes):
-            return None
-        config = json.loads(state)
         steps = {step["type"]: step for step in [config, *config.get("decoders", ())]}
         model = getattr(self.backend, "model", None)
         suffix = getattr(model, "end_of_word_suffix", None) or ""
+        if not _STEPS.issuperset(steps):
+            return None
         if "ByteLevel" in steps:
             return lambda string, added: _byte_level(string, suffix, added)
         if "WordPiece" in steps:
@@ -144,31 +143,41 @@ def _first_method(x: Any, *names: str) -> Callable[..., Any] | None:
     return next((getattr(x, name) for name in names if callable(getattr(x, name, None))), None)
 
 
+def _decoder_config(backend: Any) -> dict[str, Any] | None:
+    """The settings of the decoder of a `tokenizers` object; None where there is none that can be read."""
+    decoder: Any = getattr(backend, "decoder", None)
+    try:
+        state = decoder.__getstate__()
+    except Exception:  # no such method, or a decoder written in Python: tokenizers raises Exception itself
+        return None
+    # Of the decoder alone: the whole tokenizer would be megabytes of JSON.
+    return json.loads(state) if isinstance(state, bytes) else None
+
+
 def _added_tokens(tokenizer: Any) -> dict[int, tuple[str, bool]]:
-    """The exact string and whether it is special, by id, for transformers and for bare `tokenizers` objects."""
+    """The exact string and whether it is special, by id."""
     get = getattr(tokenizer, "get_added_tokens_decoder", None)
     entries = get() if callable(get) else getattr(tokenizer, "added_tokens_decoder", None)
     added: dict[int, tuple[str, bool]] = {}
     if isinstance(entries, Mapping):
         added = {i: (str(token.content), bool(token.special)) for i, token in entries.items()}
-    for i, content in zip(
-        getattr(tokenizer, "all_special_ids", ()), getattr(tokenizer, "all_special_tokens", ()), strict=False
-    ):
-        added[i] = (str(content), True)
+    special_ids, contents = getattr(tokenizer, "all_special_ids", ()), getattr(tokenizer, "all_special_tokens", ())
+    added |= {i: (str(content), True) for i, content in zip(special_ids, contents, strict=True)}
+    for content in getattr(tokenizer, "special_tokens_set", ()):  # tiktoken
+        added[tokenizer.encode_single_token(content)] = (content, True)
     return added
 
 
-def _roles(tokenizer: Any) -> dict[str, tuple[str, ...]]:
-    """Visible string of a special token -> its roles, in the order in which they win."""
+def _roles(tokenizer: Any, backend: Any) -> dict[str, tuple[str, ...]]:
+    """String of a special token -> its roles, in the order in which they win."""
     names = getattr(tokenizer, "special_tokens_map", None)
+    if not isinstance(names, Mapping):  # a bare tokenizer knows only its unknown token
+        names = {"unk_token": getattr(getattr(backend, "model", None), "unk_token", None)}
     roles: dict[str, tuple[str, ...]] = {}
-    if not isinstance(names, Mapping):
-        return roles
     for role in _ROLES:
         content = names.get(f"{role}_token")
         if content is not None:
-            key = visible(str(content))
-            roles[key] = (*roles.get(key, ()), role.upper())
+            roles[str(content)] = (*roles.get(str(content), ()), role.upper())
     return roles
 
 
@@ -176,8 +185,13 @@ def _from_bytes(data: bytes) -> Piece:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        return Piece(data, None, "")
+        return Piece(data, None, f"⟨{as_hex(data)}⟩")
     return Piece(data, text, visible(text))
+
+
+def as_hex(data: bytes) -> str:
+    """Bytes as in "F0 9F"."""
+    return data.hex(" ").upper()
 
 
 def _byte_level(string: str, suffix: str, added: bool) -> Piece:

@@ -68,7 +68,10 @@ class Tokens(Sequence[str]):
                 set_(self, name, tuple(column))
         if hidden("".join(self.label)):
             set_(self, "label", tuple(map(visible, self.label)))
-        json.dumps(dict(self.provenance))  # raises a TypeError that names what is not plain JSON
+        try:
+            json.dumps(dict(self.provenance))
+        except TypeError as error:
+            raise TypeError(f"provenance must hold plain JSON values: {error}") from None
         set_(self, "provenance", MappingProxyType(dict(self.provenance)))
 
     @classmethod
@@ -93,12 +96,14 @@ class Tokens(Sequence[str]):
             provenance: plain JSON values to carry along.
 
         Raises:
-            TypeError: ids are not integers, or tokenizer cannot decode.
+            TypeError: ids are not integers, tokenizer cannot decode, text is no str, or provenance is not plain JSON.
             ValueError: ids are empty, negative or of more than one text.
 
         Example:
             >>> Tokens.from_ids(model.tokenizer, [12, 7], provenance={"model": "gpt2"})  # doctest: +SKIP
         """
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"text must be the source text, a str; got {type(text).__name__}")
         numbers = _as_ids(ids)
         columns = spell(tokenizer, numbers, text)._asdict()
         return cls(ids=tuple(numbers), provenance=provenance or {}, **columns)
@@ -133,7 +138,7 @@ class Tokens(Sequence[str]):
     def __getitem__(self, at: int | slice) -> str | Tokens:
         if not isinstance(at, slice):
             return self.label[at]
-        columns = {name: None if (c := getattr(self, name)) is None else c[at] for name in _COLUMNS}
+        columns: dict[str, Any] = {name: None if (c := getattr(self, name)) is None else c[at] for name in _COLUMNS}
         columns["group"] = _renumber(self.group[at])
         return Tokens(**columns, provenance=self.provenance)
 
@@ -141,7 +146,7 @@ class Tokens(Sequence[str]):
         """Put two texts one after the other. Of the provenance, what both agree on is kept."""
         if not isinstance(other, Tokens):
             return NotImplemented
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in _COLUMNS:
             a, b = getattr(self, name), getattr(other, name)
             columns[name] = None if a is None or b is None else a + b
