@@ -1,5 +1,5 @@
 /** What TokenText draws, worked out without a DOM: which text a token shows, where lines may break, which way they run. */
-import { css, indexAt, textOn, type Lut, type Rgb } from '../color';
+import { css, indexAt, parseColor, textOn, type Lut, type Rgb } from '../color';
 import { beyond, position, type Scale } from '../scale';
 import type { TokensJson } from '../views/types';
 
@@ -59,6 +59,11 @@ export function fillsFor(values: ArrayLike<number>, scale: Scale, lut: Lut, fore
   });
 }
 
+/** The colour of text in the theme of `host`; black where the system has set its own. */
+export function foregroundOf(host: Element): Rgb {
+  return parseColor(getComputedStyle(host).getPropertyValue('--mv-fg')) ?? [0, 0, 0];
+}
+
 /** Running text as blocks of cells. `marks` shows every space as a dot. */
 export function blocksOf(tokens: TokensJson, marks: boolean): Block[] {
   const blocks: Block[] = [];
@@ -92,14 +97,16 @@ function append(blocks: Block[], cells: Cell[], rtl: boolean): void {
 }
 
 function* cellsOf(tokens: TokensJson, marks: boolean): Generator<Cell> {
-  const { text, group, label, special } = tokens;
+  const { text, label, group, special, piece } = tokens;
   let spaced = true; // after a space, a newline or a special token a word begins
   for (let i = 0; i < text.length;) {
     let end = i + 1;
-    if (text[i] && !special[i]) while (end < text.length && group[end] === group[i] && text[end] === '') end++;
+    // Bytes of no character have their label as text: each stands for itself.
+    const shared = piece[i] && text[i] && text[i] !== label[i] && !special[i];
+    if (shared) while (end < text.length && group[end] === group[i] && text[end] === '') end++;
     const positions = Array.from({ length: end - i }, (_, k) => i + k);
-    const whole = special[i] || !text[i] ? text[i] || label[i] : visible(text[i], label[i], marks);
-    const glyph = positions.length > 1 ? lastGrapheme(whole) : '';
+    const whole = special[i] ? text[i] : visible(text[i], marks) || label[i];
+    const glyph = positions.length > 1 ? lastCharacter(whole) : '';
     const shown = whole.slice(0, whole.length - glyph.length);
     const ends = !special[i] && shown.endsWith('\n');
     yield {
@@ -117,28 +124,15 @@ function* cellsOf(tokens: TokensJson, marks: boolean): Generator<Cell> {
   }
 }
 
-/** Formatting characters that would be invisible or reorder their neighbours; joiners inside words keep their work. */
-const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb]|[\u{e0000}-\u{e0fff}]|^[\u200c\u200d\ufe00-\ufe0f]+|[\u200c\u200d]$/gu;
-
-/** A token's text with everything visible that the model read: a space alone, newlines, tabs, control characters. */
-function visible(text: string, label: string, marks: boolean): string {
-  // What is no valid text (bytes of no character) has a label that says what it is.
-  if (text.includes('\ufffd')) return label;
+/** Python has escaped what is invisible; what remains is white space: a space alone, newlines, tabs. */
+function visible(text: string, marks: boolean): string {
   const spaces = marks || /^ +$/.test(text) ? text.replaceAll(' ', '·') : text;
-  return spaces
-    .replace(/\r(?=\n)|\r/g, '␍')
-    .replaceAll('\n', '↵\n')
-    .replaceAll('\t', '⇥\t')
-    .replace(HIDDEN, (c) => [...c].map(codePoint).join(''));
+  return spaces.replaceAll('\n', '↵\n').replaceAll('\t', '⇥\t');
 }
 
-function codePoint(c: string): string {
-  return `⟨U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}⟩`;
-}
-
-function lastGrapheme(text: string): string {
-  return [...new Intl.Segmenter().segment(text)].at(-1)?.segment ?? '';
+/** The character that is shared: a grapheme, or the escape of one that cannot be seen. */
+function lastCharacter(text: string): string {
+  return text.match(/⟨[^⟨⟩]*⟩$/)?.[0] ?? [...new Intl.Segmenter().segment(text)].at(-1)?.segment ?? '';
 }
 
 /**
