@@ -1,31 +1,43 @@
 """What a notebook is given: the live widget, and beside it a frozen twin for when no kernel runs.
 
-JupyterLab and Notebook show the widget while it lives and the twin after re-opening; their sanitiser (untrusted
-notebooks) keeps the twin's still picture; nbconvert shows the twin. The rules in `_STYLE` lean on class names of
-JupyterLab's, which tests/hosts pins.
+| host                               | emitted                         | seen live   | seen without the kernel               |
+|------------------------------------|---------------------------------|-------------|---------------------------------------|
+| JupyterLab, Notebook 7, nbconvert  | two outputs: widget; twin       | the widget  | the twin; its still where not trusted |
+| VS Code, Colab                     | one output: widget or twin      | the widget  | the twin                              |
+| marimo                             | `mo.ui.anywidget`               | the widget  | -                                     |
+| terminal                           | the text of `repr`              | -           | -                                     |
+
+The rules in `_STYLE` lean on class names of JupyterLab's and of ipywidgets', which tests/hosts pins.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from mechviz.bundle import BUNDLE, MISSING
 from mechviz.page import iframe
 
 Mode = Literal["auto", "live", "static"]
+Host = Literal["jupyter", "vscode", "colab", "terminal"]
 _MODES = ("auto", "live", "static")
 _mode: Mode | None = None
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 # One of the two outputs is shown. `data-mechviz-live` stands on the light-DOM host of a drawn widget: :has() does not
-# see into a shadow root.
-_STYLE = """
-.jp-OutputArea-child:has([data-mechviz-live=true]) + .jp-OutputArea-child:has(.mechviz-twin){display:none}
-.jp-OutputArea-child:has(+ .jp-OutputArea-child .mechviz-twin):not(:has([data-mechviz-live=true])){display:none}
+# see into a shadow root. ipywidgets marks what has lost its kernel as disconnected, also in a page made by nbconvert.
+_LIVE = ":has(:not(.jupyter-widgets-disconnected)>[data-mechviz-live=true])"
+# For its first second the twin is only its still: a live view takes its place before the page in the frame starts.
+_STYLE = f"""
+.jp-OutputArea-child{_LIVE} + .jp-OutputArea-child:has(.mechviz-twin){{display:none}}
+.jp-OutputArea-child:not({_LIVE}):has(+ .jp-OutputArea-child .mechviz-twin){{display:none}}
+.mechviz-page{{position:absolute;inset:0;background:var(--jp-layout-color0,Canvas);animation:mechviz-page 1s step-end}}
+@keyframes mechviz-page{{from{{display:none}}}}
+[data-jp-theme-light=false] .mechviz-page{{color-scheme:dark}}
 """
 
 
@@ -43,8 +55,7 @@ class Twin:
         frame = iframe(self.document, height=self.height, title=self.title)
         return (
             f'<div class="mechviz-twin" style="position:relative;min-height:{self.height}px"><style>{_STYLE}</style>'
-            f'<div class="mechviz-still">{self.still}</div>'
-            f'<div style="position:absolute;inset:0;background:var(--jp-layout-color0,Canvas)">{frame}</div></div>'
+            f'<div class="mechviz-still">{self.still}</div><div class="mechviz-page">{frame}</div></div>'
         )
 
 
@@ -52,38 +63,35 @@ def output(mode: Mode | None = None) -> Mode:
     """Choose what displayed views become; returns the mode in force.
 
     Args:
-        mode: ``"auto"``: what the host does best. ``"live"``: always the widget. ``"static"``: an interactive page in
-            the output, for hosts that cannot fetch a widget runtime (an offline VS Code, say); selections do not
-            reach Python. None changes nothing. The environment variable ``MECHVIZ_OUTPUT`` sets the mode until this
-            is called.
+        mode: ``"auto"``: what the host does best. ``"live"``: the widget alone, so that a re-opened notebook shows
+            nothing. ``"static"``: an interactive page in the output, for hosts that cannot fetch a widget runtime (an
+            offline VS Code, say); selections do not reach Python. None changes nothing. The environment variable
+            ``MECHVIZ_OUTPUT`` sets the mode until this is called.
 
     Raises:
         ValueError: another mode.
     """
     global _mode
     if mode is not None:
-        if mode not in _MODES:
-            raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
-        _mode = mode
-    return _mode or _from_environment()
+        _mode = _checked(mode, "mode")
+    return _mode or _checked(os.environ.get("MECHVIZ_OUTPUT", "auto"), "MECHVIZ_OUTPUT")
 
 
-def _from_environment() -> Mode:
-    mode = os.environ.get("MECHVIZ_OUTPUT", "auto")
+def _checked(mode: str, name: str) -> Mode:
     if mode not in _MODES:
-        raise ValueError(f"MECHVIZ_OUTPUT must be one of {', '.join(_MODES)}; got {mode!r}")
-    return mode  # type: ignore[return-value]
+        raise ValueError(f"{name} must be one of {', '.join(_MODES)}; got {mode!r}")
+    return cast(Mode, mode)
 
 
-def host() -> Literal["jupyter", "vscode", "colab", "marimo"]:
-    """Which notebook this runs in; Jupyter's own where nothing else is known."""
+def host() -> Host:
+    """Which notebook this runs in; Jupyter's own where there is a kernel of which no more is known."""
     if "google.colab" in sys.modules:
         return "colab"
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    if shell is not None and "__vsc_ipynb_file__" in getattr(shell, "user_ns", {}):
-        return "vscode"
-    return "jupyter"
+    if getattr(shell, "kernel", None) is None:
+        return "terminal"
+    return "vscode" if "__vsc_ipynb_file__" in getattr(shell, "user_ns", {}) else "jupyter"
 
 
 def display(widget: Callable[[], Any], twin: Callable[[], Twin], plain: str) -> None:
@@ -94,29 +102,39 @@ def display(widget: Callable[[], Any], twin: Callable[[], Twin], plain: str) -> 
         show(bundle, raw=True)
 
 
-def bundles(widget: Callable[[], Any], twin: Callable[[], Twin], plain: str) -> list[dict[str, Any]]:
-    """The outputs of a cell, each a bundle of representations by MIME type."""
-    mode = output()
-    if mode == "static":
-        return [{"text/html": twin().to_html(), "text/plain": plain}]
-    live = {WIDGET_MIME: _widget_view(widget()), "text/plain": plain}
-    if mode == "live":
-        return [live]
-    if host() == "jupyter":
-        # Two outputs: JupyterLab never falls back from a widget to another type of the same output.
-        return [{**live, "text/plain": ""}, {"text/html": twin().to_html(), "text/plain": plain}]
-    # VS Code and Colab would show both outputs, but do fall back within one.
-    return [{**live, "text/html": twin().to_html()}]
+def bundles(widget: Callable[[], Any], twin: Callable[[], Twin], plain: str) -> Iterator[dict[str, Any]]:
+    """The outputs of a cell, each a bundle of representations by MIME type, each made when it is its turn.
+
+    The live picture is on its way before the work on its twin begins.
+    """
+    mode, where = output(), host()
+    if where == "terminal":
+        yield {"text/plain": plain}
+    elif not BUNDLE.exists():
+        yield {"text/plain": MISSING}
+    elif mode == "static":
+        yield {"text/html": twin().to_html(), "text/plain": plain}
+    elif mode == "live":
+        yield {**_widget_view(widget()), "text/plain": plain}
+    elif where == "jupyter":
+        # JupyterLab never falls back from a widget to another type of the same output.
+        yield {**_widget_view(widget()), "text/plain": ""}
+        yield {"text/html": twin().to_html(), "text/plain": plain}
+    else:
+        # VS Code and Colab would show both outputs, but do fall back within one.
+        yield {**_widget_view(widget()), "text/html": twin().to_html(), "text/plain": plain}
 
 
 def marimo_output(widget: Callable[[], Any], twin: Callable[[], Twin]) -> Any:
     """What marimo shows: the widget, or the page when `output` says static."""
     import marimo
 
+    if not BUNDLE.exists():
+        return marimo.plain_text(MISSING)
     if output() == "static":
         return marimo.Html(twin().to_html())
     return marimo.ui.anywidget(widget())
 
 
 def _widget_view(widget: Any) -> dict[str, Any]:
-    return {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {WIDGET_MIME: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}

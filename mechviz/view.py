@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mechviz import notebook
+from mechviz import notebook, worker
 from mechviz.page import TWIN_BYTES, PageFigure, heading, html_page, iframe, markdown, page_figure
 from mechviz.selection import Selection
 
@@ -115,9 +115,11 @@ class View:
     def on_select(self, f: Callable[[Selection], Any]) -> Callable[[], None]:
         """Call ``f(selection)`` whenever the reader picks something in the picture; returns a function that stops it.
 
-        It runs where the notebook delivers messages: between cells, or on a second thread beside a running cell.
+        It runs on the thread that also answers the browser, beside a running cell; of several picks made while it was
+        still busy it sees the last.
         """
-        return self._selection.watch(lambda source: f(self._selection) if source is not None else None)
+        call = worker.Newest(lambda: f(self._selection))
+        return self._selection.watch(lambda source: call() if source is not None else None)
 
     def update(self, **changes: Any) -> None:
         """Show the picture with some arguments changed, where it stands; arrays that did not change are not resent.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import anywidget
@@ -16,7 +19,14 @@ from mechviz.selection import Selection
 
 log = logging.getLogger("mechviz")
 
-_NO_BUNDLE = f"export default {{ render({{ el }}) {{ el.textContent = {MISSING!r}; }} }};"
+_NO_BUNDLE = f"export default {{ render({{ el }}) {{ el.textContent = {json.dumps(MISSING)}; }} }};"
+
+# A loop may change a picture thousands of times a second; the browser hears of at most 20.
+_INTERVAL = 0.05
+
+# Traits change on three threads: a cell's, the one that Jupyter delivers messages on, and the worker. One lock for all
+# widgets, since a change of one may reach another.
+_traits = threading.RLock()
 
 
 class Shown(Protocol):
@@ -47,33 +57,39 @@ class FigureWidget(anywidget.AnyWidget):
         """Encode the first picture and open the widget."""
         self._view = view
         self._table = _ArrayTable()
+        self._unwatch: Callable[[], None] = lambda: None
         figure = self._assemble()
         super().__init__(figure=figure, arrays=self._table.first_bytes(), selection=view.selection.to_dict())
+        #: Show the view as it is now; to be called whenever it has changed.
+        self.refresh = worker.Newest(self._show, _INTERVAL)
         self.on_msg(self._on_message)
         self.observe(self._on_browser_selection, "selection")
         self.bind_selection()
 
     def bind_selection(self) -> None:
         """Follow the view's selection (again, when a figure has given the view another one)."""
-        self._unwatch = getattr(self, "_unwatch", None)
-        if self._unwatch:
-            self._unwatch()
+        self._unwatch()
         selection = self._view.selection
 
         def follow(source: Any) -> None:
             if source is not self:
-                self.selection = selection.to_dict()
+                with _traits:
+                    self.selection = selection.to_dict()
 
         self._unwatch = selection.watch(follow)
-        self.selection = selection.to_dict()
+        follow(None)
 
-    def refresh(self) -> None:
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the browser has changed."""
+        with _traits:
+            super().set_state(sync_data)
+
+    def _show(self) -> None:
         """Show the view as it is now: new arrays first, then the figure that names them."""
         figure = self._assemble()
-        new = self._table.unsent()
-        if new:
-            self._send_arrays(new)
-        self.figure = figure
+        self._send_arrays(self._table.unsent())
+        with _traits:
+            self.figure = figure
 
     def _assemble(self) -> dict[str, Any]:
         layout, views = self._view.flat()
@@ -92,20 +108,27 @@ class FigureWidget(anywidget.AnyWidget):
         worker.submit(lambda: self._handle(content))
 
     def _handle(self, content: dict[str, Any]) -> None:
-        try:
-            if content["type"] == "arrays":
-                self._send_arrays([str(id) for id in content["ids"]])
-            elif content["type"] == "ask":
+        if content["type"] == "arrays":
+            self._send_arrays([str(id) for id in content["ids"]])
+        elif content["type"] == "ask":
+            with self._telling(seq=content["seq"]):
                 self._reply(content)
-        except Exception as error:  # whatever went wrong, the reader sees it where they asked
-            log.debug("could not answer %s", content, exc_info=True)
-            message = {"type": "error", "message": f"{type(error).__name__}: {error}"}
-            self.send({**message, **{key: content[key] for key in ("seq", "ids") if key in content}})
 
     def _send_arrays(self, ids: list[str]) -> None:
-        encoded = [self._table.encoded(id) for id in ids]
-        headers = [e.header for e in encoded]
-        self.send({"type": "arrays", "ids": ids, "headers": headers}, buffers=[e.data for e in encoded])
+        # A message each: the first is drawn while the next is encoded, and one that fails fails alone.
+        for id in ids:
+            with self._telling(id=id):
+                encoded = self._table.encoded(id)
+                self.send({"type": "array", "id": id, "header": encoded.header}, buffers=[encoded.data])
+
+    @contextlib.contextmanager
+    def _telling(self, **asked: Any) -> Iterator[None]:
+        """Whatever goes wrong inside, the reader sees it where they asked."""
+        try:
+            yield
+        except Exception as error:
+            log.debug("could not answer %s", asked, exc_info=True)
+            self.send({"type": "error", "message": f"{type(error).__name__}: {error}", **asked})
 
     def _reply(self, content: dict[str, Any]) -> None:
         result = self._view.answer(content["view"], content["name"], content["args"])
@@ -165,13 +188,15 @@ class _ArrayTable:
         return first | {id: {"lazy": True, "shape": list(array.shape)} for id, array in self._lazy.items()}
 
     def first_bytes(self) -> dict[str, bytes]:
-        self._known |= set(self._first)
+        self._known = set(self._first)
         return {id: encoded.data for id, encoded in self._first.items()}
 
     def unsent(self) -> list[str]:
         """Arrays of the first picture that the browser does not have; counted as sent."""
         new = [id for id in self._first if id not in self._known]
-        self._known |= set(new)
+        # The browser forgets what the figure no longer names (js/src/kernel.ts).
+        self._known = set(self._first)
+        self._sent = {id: digest for id, digest in self._sent.items() if id in self._lazy}
         return new
 
     def encoded(self, id: str) -> wire.Encoded:

@@ -6,6 +6,7 @@ import logging
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 log = logging.getLogger("mechviz")
@@ -17,15 +18,25 @@ _thread: threading.Thread | None = None
 
 def submit(job: Callable[[], None]) -> None:
     """Run `job` on the worker thread, in order; at once where messages can only be sent from the calling thread."""
-    if not _has_ipython_kernel():
+    if not threaded():
         job()
         return
     _start()
     _jobs.put(job)
 
 
+def threaded() -> bool:
+    """Whether jobs have a thread of their own: in a Jupyter kernel.
+
+    Plain Python needs none, marimo sends a cell's messages from the cell's thread, and a browser (Pyodide) has one.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None and sys.platform != "emscripten"
+
+
 def drain(timeout: float = 10.0) -> bool:
-    """Wait until all jobs submitted so far are done."""
+    """Wait until all jobs submitted so far are done; False if that takes longer."""
     if _thread is None:
         return True
     done = threading.Event()
@@ -33,11 +44,40 @@ def drain(timeout: float = 10.0) -> bool:
     return done.wait(timeout)
 
 
-def _has_ipython_kernel() -> bool:
-    # marimo, Pyodide and plain Python have none: there a widget's messages must come from the handler's own thread.
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None
+class Newest:
+    """A job of which only the newest state matters.
+
+    Calls made before it could run become one run, and runs are `interval` seconds apart; the last call is always
+    followed by a run. A loop that changes a picture thousands of times a second would otherwise be cut off by
+    Jupyter's limit on messages, and its last state lost.
+    """
+
+    def __init__(self, job: Callable[[], None], interval: float = 0.0) -> None:
+        self._job = job
+        self._interval = interval
+        self._earliest = 0.0
+        self._waiting = False
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """See that the job runs after this."""
+        with self._lock:
+            if self._waiting:
+                return
+            self._waiting = True
+        wait = self._earliest - time.monotonic()
+        if wait > 0 and threaded():
+            timer = threading.Timer(wait, submit, [self._run])
+            timer.daemon = True
+            timer.start()
+        else:
+            submit(self._run)
+
+    def _run(self) -> None:
+        with self._lock:
+            self._waiting = False  # what changes from here on needs another run
+        self._earliest = time.monotonic() + self._interval
+        self._job()
 
 
 def _start() -> None:

@@ -96,7 +96,7 @@ def test_new_values_cross_before_the_figure_that_names_them(comms):
     assert first["method"] == "custom"
     assert len(buffers) == 1
     id = view.widget.figure["views"]["0"]["props"]["values"]["$array"]
-    assert first["content"]["ids"] == [id]
+    assert first["content"]["id"] == id
     assert any("figure" in data.get("state", {}) for _, data, _ in rest)
 
 

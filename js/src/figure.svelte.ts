@@ -75,6 +75,7 @@ export class Figure {
   theme = $state<"light" | "dark">("light");
   #lazies = new Map<string, LazyArray>();
   #arrays = new Map<string, NdArray>();
+  #updates = 0;
 
   constructor(
     readonly backend: Backend,
@@ -88,10 +89,12 @@ export class Figure {
 
   /** Take a new figure from Python; resolves when every array of the first picture is here. */
   async update(json: FigureJson): Promise<void> {
+    const mine = ++this.#updates;
     const eager = Object.entries(json.arrays).filter(([, header]) => !header.lazy);
     const arrays = new Map(
       await Promise.all(eager.map(async ([id]) => [id, this.#arrays.get(id) ?? (await this.#must(id))] as const)),
     );
+    if (mine !== this.#updates) return; // a newer figure came while these arrays were on their way
     const lazies = new Map<string, LazyArray>();
     for (const [id, header] of Object.entries(json.arrays)) {
       if (!header.lazy) continue;

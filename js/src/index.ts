@@ -1,9 +1,9 @@
 /** The bundle's two doors: `render` for anywidget, `openPage` for a standalone file. */
-import type { AnyModel } from "@anywidget/types";
-import type { FigureJson } from "./figure.svelte";
-import { KernelBackend, type WidgetState } from "./kernel";
-import { mountFigure } from "./mount";
-import { PageBackend } from "./page";
+import type { AnyModel } from '@anywidget/types';
+import type { FigureJson } from './figure.svelte';
+import { KernelBackend, type WidgetState } from './kernel';
+import { mountFigure } from './mount';
+import { PageBackend } from './page';
 
 /** One call a widget: anywidget imports the module once per instance, and an instance may be shown several times. */
 export default () => {
@@ -14,20 +14,21 @@ export default () => {
     },
     async render({ model, el, signal }: { model: AnyModel<WidgetState>; el: HTMLElement; signal?: AbortSignal }) {
       const lifetime = new AbortController();
-      signal?.addEventListener("abort", () => lifetime.abort());
-      const figure = await mountFigure(
-        el,
-        { ...model.get("figure"), selection: model.get("selection") },
-        backend,
-        lifetime.signal,
-      );
-      const onFigure = () => void figure.update(model.get("figure"));
-      const onSelection = () => figure.receive(model.get("selection"));
-      model.on("change:figure", onFigure);
-      model.on("change:selection", onSelection);
+      signal?.addEventListener('abort', () => lifetime.abort());
+      const json = model.get('figure');
+      const figure = await mountFigure(el, { ...json, selection: model.get('selection') }, backend, lifetime.signal);
+      const onSelection = () => figure.receive(model.get('selection'));
+      const onFigure = () => {
+        figure.update(model.get('figure')).catch((error) => console.error('mechviz could not show an update:', error));
+      };
+      model.on('change:selection', onSelection);
+      model.on('change:figure', onFigure);
+      // What came while the first arrays were on their way.
+      onSelection();
+      if (model.get('figure') !== json) onFigure();
       return () => {
-        model.off("change:figure", onFigure);
-        model.off("change:selection", onSelection);
+        model.off('change:selection', onSelection);
+        model.off('change:figure', onFigure);
         lifetime.abort();
       };
     },
@@ -36,12 +37,12 @@ export default () => {
 
 /** Draw every figure of a standalone page; its host elements carry `data-mechviz-figure`, its JSON lies beside them. */
 export async function openPage(document: Document): Promise<void> {
-  for (const host of document.querySelectorAll<HTMLElement>("[data-mechviz-figure]")) {
-    const json = host.querySelector('script[type="application/json"]')?.textContent ?? "{}";
+  for (const host of document.querySelectorAll<HTMLElement>('[data-mechviz-figure]')) {
+    const json = host.querySelector('script[type="application/json"]')?.textContent ?? '{}';
     const figure = JSON.parse(json) as FigureJson;
     await mountFigure(host, figure, new PageBackend(document, figure), new AbortController().signal);
   }
 }
 
 // A page says that it is one; in a notebook nothing happens on import.
-if (document.documentElement.dataset.mechviz === "page") void openPage(document);
+if (document.documentElement.dataset.mechviz === 'page') void openPage(document);

@@ -1,9 +1,9 @@
 /** The backend behind a live widget: anywidget's model, custom messages for arrays and questions. */
-import type { AnyModel } from "@anywidget/types";
-import { Superseded, type Answer, type Backend } from "./backend";
-import type { FigureJson } from "./figure.svelte";
-import type { Selection } from "./selection";
-import { decode, type Header, type NdArray } from "./wire";
+import type { AnyModel } from '@anywidget/types';
+import { Superseded, type Answer, type Backend } from './backend';
+import type { FigureJson } from './figure.svelte';
+import type { Selection } from './selection';
+import { decode, type Header, type NdArray } from './wire';
 
 /** The traits of mechviz/widget.py. */
 export interface WidgetState {
@@ -19,17 +19,13 @@ interface Waiting<T> {
 
 interface Question extends Waiting<Answer> {
   channel: string;
-  content: { type: "ask"; seq: number; view: string; name: string; args: unknown };
+  content: { type: 'ask'; seq: number; view: string; name: string; args: unknown };
 }
 
-interface Message {
-  type: "arrays" | "reply" | "error";
-  seq?: number;
-  headers?: Header[];
-  ids?: string[];
-  value?: unknown;
-  message?: string;
-}
+type Message =
+  | { type: 'array'; id: string; header: Header }
+  | { type: 'reply'; seq: number; value: unknown; headers: Header[] }
+  | { type: 'error'; message: string; seq?: number; id?: string };
 
 export class KernelBackend implements Backend {
   readonly live = true;
@@ -37,41 +33,47 @@ export class KernelBackend implements Backend {
   #wanted = new Map<string, { promise: Promise<NdArray>; waiting: Waiting<NdArray> }>();
   #toAsk: string[] = [];
   #questions = new Map<number, Question>();
-  /** Per channel: the question in flight, and the newest that waits behind it. */
-  #flying = new Map<string, number>();
+  /** Channels with a question in flight, and the newest that waits behind it. */
+  #flying = new Set<string>();
   #next = new Map<string, Question>();
   #seq = 0;
 
   constructor(readonly model: AnyModel<WidgetState>) {
-    model.on("msg:custom", (content: Message, buffers: DataView[]) => this.#receive(content, buffers));
+    model.on('msg:custom', (content: Message, buffers: DataView[]) => this.#receive(content, buffers));
+    model.on('change:figure', () => this.#forget());
   }
 
   async load(id: string): Promise<NdArray> {
-    const known = this.#known.get(id) ?? this.#pushed(id);
-    return known ?? this.#want(id);
+    return this.#known.get(id) ?? this.#pushed(id) ?? this.#want(id);
   }
 
   ask(view: string, name: string, args: unknown): Promise<Answer> {
     const seq = ++this.#seq;
     const channel = `${view}/${name}`;
     return new Promise((resolve, reject) => {
-      const question: Question = { resolve, reject, channel, content: { type: "ask", seq, view, name, args } };
+      const question: Question = { resolve, reject, channel, content: { type: 'ask', seq, view, name, args } };
       if (!this.#flying.has(channel)) return this.#send(question);
-      this.#next.get(channel)?.reject(new Superseded("a newer question took its place"));
+      this.#next.get(channel)?.reject(new Superseded('a newer question took its place'));
       this.#next.set(channel, question);
     });
   }
 
   writeSelection(selection: Selection): void {
-    this.model.set("selection", selection);
+    this.model.set('selection', selection);
     this.model.save_changes();
   }
 
   /** Arrays of the first picture come with the widget's state, before anything is asked. */
   #pushed(id: string): NdArray | undefined {
-    const bytes = this.model.get("arrays")[id];
-    const header = this.model.get("figure").arrays[id];
+    const bytes = this.model.get('arrays')[id];
+    const header = this.model.get('figure').arrays[id];
     return bytes && header ? this.#keep(id, header, bytes) : undefined;
+  }
+
+  /** Arrays that the figure no longer names; a picture that is updated for hours would keep them all. */
+  #forget(): void {
+    const { arrays } = this.model.get('figure');
+    for (const id of this.#known.keys()) if (!(id in arrays)) this.#known.delete(id);
   }
 
   #keep(id: string, header: Header, bytes: DataView): NdArray {
@@ -81,53 +83,55 @@ export class KernelBackend implements Backend {
   }
 
   #want(id: string): Promise<NdArray> {
-    const known = this.#wanted.get(id);
-    if (known) return known.promise;
+    const wanted = this.#wanted.get(id);
+    if (wanted) return wanted.promise;
     let waiting!: Waiting<NdArray>;
     const promise = new Promise<NdArray>((resolve, reject) => (waiting = { resolve, reject }));
     this.#wanted.set(id, { promise, waiting });
     this.#toAsk.push(id);
     // One message for all that one picture asks for.
     if (this.#toAsk.length === 1) {
-      queueMicrotask(() => this.model.send({ type: "arrays", ids: this.#toAsk.splice(0) }));
+      queueMicrotask(() => this.model.send({ type: 'arrays', ids: this.#toAsk.splice(0) }));
     }
     return promise;
   }
 
   #send(question: Question): void {
-    this.#flying.set(question.channel, question.content.seq);
+    this.#flying.add(question.channel);
     this.#questions.set(question.content.seq, question);
     this.model.send(question.content);
   }
 
   #receive(message: Message, buffers: DataView[]): void {
-    const headers = message.headers ?? [];
-    if (message.type === "arrays") {
-      (message.ids ?? []).forEach((id, i) => this.#arrived(id, headers[i], buffers[i]));
-      return;
+    if (message.type === 'array') {
+      const array = this.#keep(message.id, message.header, buffers[0]);
+      this.#take(message.id)?.resolve(array);
+    } else if (message.type === 'reply') {
+      const arrays = message.headers.map((header, i) => decode(header, buffers[i]));
+      this.#answered(message.seq)?.resolve({ value: message.value, arrays });
+    } else {
+      const waiting = message.seq === undefined ? this.#take(message.id ?? '') : this.#answered(message.seq);
+      waiting?.reject(new Error(message.message));
     }
-    const question = this.#questions.get(message.seq ?? -1);
-    if (!question) return this.#failed(message);
-    this.#questions.delete(question.content.seq);
-    this.#flying.delete(question.channel);
-    if (message.type === "error") question.reject(new Error(message.message));
-    else question.resolve({ value: message.value, arrays: headers.map((h, i) => decode(h, buffers[i])) });
-    const next = this.#next.get(question.channel);
-    this.#next.delete(question.channel);
-    if (next) this.#send(next);
   }
 
-  #arrived(id: string, header: Header, bytes: DataView): void {
-    const array = this.#keep(id, header, bytes);
-    this.#wanted.get(id)?.waiting.resolve(array);
+  /** Who waits for an array; it is waited for no longer. */
+  #take(id: string): Waiting<NdArray> | undefined {
+    const waiting = this.#wanted.get(id)?.waiting;
     this.#wanted.delete(id);
+    return waiting;
   }
 
-  /** An error that names arrays instead of a question. */
-  #failed(message: Message): void {
-    for (const id of message.ids ?? []) {
-      this.#wanted.get(id)?.waiting.reject(new Error(message.message));
-      this.#wanted.delete(id);
-    }
+  /** The question that has its answer; the one behind it is sent. */
+  #answered(seq: number): Question | undefined {
+    const question = this.#questions.get(seq);
+    if (!question) return undefined;
+    const { channel } = question;
+    this.#questions.delete(seq);
+    this.#flying.delete(channel);
+    const next = this.#next.get(channel);
+    this.#next.delete(channel);
+    if (next) this.#send(next);
+    return question;
   }
 }
