@@ -98,7 +98,8 @@ function append(blocks: Block[], cells: Cell[], rtl: boolean): void {
 
 function* cellsOf(tokens: TokensJson, marks: boolean): Generator<Cell> {
   const { text, label, group, special, piece } = tokens;
-  let spaced = true; // after a space, a newline or a special token a word begins
+  let spaced = false; // a word begins after a space or a special token
+  let fresh = true; // at the start of a line there is nothing to break
   for (let i = 0; i < text.length;) {
     let end = i + 1;
     // Bytes of no character have their label as text: each stands for itself.
@@ -114,12 +115,13 @@ function* cellsOf(tokens: TokensJson, marks: boolean): Generator<Cell> {
       text: ends ? shown.slice(0, -1) : shown,
       glyph,
       special: special[i],
-      opens: i > 0 && (spaced || special[i] || /^\s/.test(text[i])),
+      opens: !fresh && (spaced || special[i] || /^\s/.test(text[i])),
       ends,
       long: shown.length > LONG,
       joint: i > 0 && group[i] === group[i - 1],
     };
     spaced = special[i] || /\s$/.test(text[i]);
+    fresh = ends;
     i = end;
   }
 }

@@ -64,7 +64,7 @@ export function notes(summary: Summary, scale: Scale | null, quantity: QuantityJ
   const parts: string[] = [];
   if (summary.equal !== undefined) {
     const others = summary.nan ? ' others' : '';
-    parts.push(`all${others} values equal ${withUnit(general(summary.equal), quantity)}`);
+    parts.push(`all${others} values equal ${withUnit(short(summary.equal), quantity)}`);
   }
   if (scale && summary.above + summary.below) parts.push(`bar on top: ${outside(summary, scale, quantity, reference)}`);
   if (summary.hatched) parts.push(`hatched: ${plural(summary.hatched, 'token')} without a value`);
@@ -79,6 +79,14 @@ function outside({ above, below }: Summary, scale: Scale, quantity: QuantityJson
   if (above) parts.push(`${plural(above, 'token')} above ${withUnit(tick(high), quantity)}${name}`);
   if (below) parts.push(`${plural(below, 'token')} below ${withUnit(tick(low), quantity)}`);
   return parts.join(', ');
+}
+
+/** Without the zeros at the end where nothing was cut. */
+function short(value: number): string {
+  const text = general(value);
+  return Number(value.toPrecision(4)) === value && !text.includes('e')
+    ? text.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '')
+    : text;
 }
 
 export function withUnit(text: string, { unit }: QuantityJson): string {
