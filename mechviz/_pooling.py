@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .arrays import to_numpy
+
 
 class NumpyOps:
     """The few operations whose spelling differs between numpy and torch."""
@@ -16,6 +18,11 @@ class NumpyOps:
     tanh: ClassVar[Callable[..., Any]] = staticmethod(np.tanh)
 
     logaddexp: ClassVar[Callable[..., Any]] = staticmethod(np.logaddexp)
+
+    @staticmethod
+    def real(x: Any, *, name: str) -> Any:
+        """Any array, checked."""
+        return to_numpy(x, name=name)
 
     @staticmethod
     def float32(x: Any) -> Any:
@@ -31,6 +38,11 @@ class NumpyOps:
     def filled(shape: tuple[int, ...], value: float, like: Any) -> Any:
         """A float32 array of one value, where ``like`` lives."""
         return np.full(shape, value, dtype=np.float32)
+
+    @staticmethod
+    def above_diagonal(x: Any) -> Any:
+        """``[query, key]`` with everything at key <= query set to 0."""
+        return np.triu(x, 1)
 
     @staticmethod
     def amax(x: Any, axes: tuple[int, ...]) -> Any:

@@ -7,13 +7,13 @@ text. "Query" is the destination, "key" the source. Here it is numpy; `mechviz.m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from ._factored import Factored, as_array, head_names, row_index
 from ._layered import Layered, Unavailable
-from ._pooling import pool
+from ._pooling import NumpyOps, pool
 from .arrays import to_numpy
 
 __all__ = ["Dense", "Factored", "Pattern", "PatternStack", "Unavailable", "pool"]
@@ -75,8 +75,10 @@ class Dense:
         True
     """
 
+    ops: ClassVar[Any] = NumpyOps
+
     def __init__(self, array: Any, *, causal: bool | None = None, names: Sequence[str] | None = None) -> None:
-        self.array = to_numpy(array, name="pattern")
+        self.array = self.ops.real(array, name="pattern")
         if self.array.ndim != 3:
             raise ValueError(f"pattern must have shape (head, query, key); got {self.array.shape}")
         self.shape: tuple[int, int, int] = self.array.shape
@@ -85,38 +87,39 @@ class Dense:
 
     def _is_causal(self) -> bool:
         _, queries, keys = self.shape
-        return queries == keys and not any(np.triu(self.array[h], 1).any() for h in range(self.shape[0]))
+        above = self.ops.above_diagonal
+        return queries == keys and not any(bool(above(self.array[h]).any()) for h in range(self.shape[0]))
 
     @property
     def pooling(self) -> str:
         """The rule of `overview`: "max", or "absmax" when there are negative entries."""
-        return "absmax" if (self.array < 0).any() else "max"
+        return "absmax" if bool((self.array < 0).any()) else "max"
 
-    def head(self, head: int) -> np.ndarray:
+    def head(self, head: int) -> Any:
         """One head, ``[query, key]``."""
-        return self.array[head].astype(np.float32, copy=False)
+        return self.ops.float32(self.array[head])
 
-    def dense(self) -> np.ndarray:
+    def dense(self) -> Any:
         """All of it, ``[head, query, key]``."""
-        return self.array.astype(np.float32, copy=False)
+        return self.ops.float32(self.array)
 
-    def tile(self, head: int, rows: slice, cols: slice) -> np.ndarray:
+    def tile(self, head: int, rows: slice, cols: slice) -> Any:
         """The part ``[rows, cols]`` of one head."""
         return self.head(head)[rows, cols]
 
-    def rows(self, head: int, queries: Any) -> np.ndarray:
+    def rows(self, head: int, queries: Any) -> Any:
         """Whole rows of one head, ``[len(queries), key]``."""
         return self.head(head)[row_index(queries)]
 
-    def overview(self, head: int, size: int) -> np.ndarray:
+    def overview(self, head: int, size: int) -> Any:
         """One head with at most ``size`` cells a side, pooled by `pooling`."""
-        return pool(self.head(head), size, rule=self.pooling)
+        return pool(self.head(head), size, rule=self.pooling, ops=self.ops)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return as_array(self.array, dtype, copy)
+        return as_array(to_numpy(self.array, name="pattern"), dtype, copy)
 
     def __repr__(self) -> str:
-        return f"Dense(shape={self.shape}{', causal' if self.causal else ''})"
+        return f"{type(self).__name__}(shape={self.shape}{', causal' if self.causal else ''})"
 
 
 class PatternStack(Layered[Pattern]):

@@ -69,15 +69,26 @@ class Recorder:
 
     Args:
         stop_after: Raise `StopForward` after this many calls; None lets the forward pass go on.
+        where: Called at each call; its result is kept beside it in ``places``.
+        keep: What to keep of each call; all of it, by reference, unless given.
     """
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.calls: list[AttentionCall] = []
-        self._stop_after = stop_after
+    def __init__(
+        self,
+        *,
+        stop_after: int | None = None,
+        where: Callable[[], Any] = lambda: None,
+        keep: Callable[[AttentionCall], Any] = lambda call: call,
+    ) -> None:
+        self.calls: list[Any] = []
+        self.places: list[Any] = []
+        self._stop_after, self._where, self._keep = stop_after, where, keep
 
     def __call__(self, function: Callable[..., Any], module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """Stand in for ``function(module, *args, **kwargs)``."""
         output = function(module, *args, **kwargs)
-        self.calls.append(read_call(function, module, args, kwargs, output))
+        self.calls.append(self._keep(read_call(function, module, args, kwargs, output)))
+        self.places.append(self._where())
         if len(self.calls) == self._stop_after:
             raise StopForward
         return output
@@ -93,7 +104,7 @@ class AttentionCall:
     what the function adds to the mask by itself.
     """
 
-    module: nn.Module
+    module: nn.Module | None
     queries: torch.Tensor
     keys: torch.Tensor
     values: torch.Tensor

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import to_numpy
+from mechviz.arrays import to_numpy
 
 
 def encode(tokenizer: Any, x: Any, bos: bool | None) -> list[int]:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ..pattern import Factored, Unavailable
+from mechviz.pattern import Dense, Factored, Unavailable
+
 from .capture import AttentionCall
 
 
@@ -19,6 +20,11 @@ class TorchOps:
     exp: ClassVar[Callable[..., Any]] = staticmethod(torch.exp)
     tanh: ClassVar[Callable[..., Any]] = staticmethod(torch.tanh)
     logaddexp: ClassVar[Callable[..., Any]] = staticmethod(torch.logaddexp)
+
+    @staticmethod
+    def real(x: torch.Tensor, *, name: str) -> torch.Tensor:
+        """Any tensor."""
+        return x.detach()
 
     @staticmethod
     def float32(x: torch.Tensor) -> torch.Tensor:
@@ -34,6 +40,11 @@ class TorchOps:
     def filled(shape: tuple[int, ...], value: float, like: torch.Tensor) -> torch.Tensor:
         """A float32 tensor of one value, where ``like`` lives."""
         return torch.full(shape, value, dtype=torch.float32, device=like.device)
+
+    @staticmethod
+    def above_diagonal(x: torch.Tensor) -> torch.Tensor:
+        """``[query, key]`` with everything at key <= query set to 0."""
+        return x.triu(1)
 
     @staticmethod
     def amax(x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
@@ -52,6 +63,13 @@ class TorchFactored(Factored):
     ops: ClassVar[Any] = TorchOps
     queries: torch.Tensor
     keys: torch.Tensor
+
+
+class TorchDense(Dense):
+    """`mechviz.pattern.Dense` on a torch tensor."""
+
+    ops: ClassVar[Any] = TorchOps
+    array: torch.Tensor
 
 
 def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored:

@@ -56,7 +56,7 @@ def load(
         module = AutoModelForCausalLM.from_pretrained(x, dtype=dtype or "auto", use_safetensors=True, **kwargs)
         name, bos = None, None
     if device is not None:
-        module = module.to(device)
+        module = nn.Module.to(module, device)
     return Model(
         module, _tokenizer(EMBEDDED if x is None else x) if tokenizer is None else tokenizer, name=name, bos=bos
     )

@@ -15,7 +15,8 @@ import torch
 import transformers
 from torch import nn
 
-from ..text import Tokens, as_tokens
+from mechviz.text import Tokens, as_tokens
+
 from .encode import encode
 from .fingerprint import fingerprint
 from .structure import Structure, find_stack, probe
@@ -43,6 +44,7 @@ class Model:
         self._bos = bos
         self._stack = find_stack(self.module)
         self._structure: Structure | None = None
+        self._probed = ""  # fingerprint of the weights that the structure was found with
         self.lock = _locks.setdefault(self.module, threading.RLock())
 
     @property
@@ -84,9 +86,9 @@ class Model:
         self._check(ids)
         with self.lock:
             weights = fingerprint(self.module)
-            if self._structure is None:
-                self._structure = probe(self.module, self._stack, ids)
             tape = self._record(ids)
+            if self._structure is None or (not self._structure.settled and self._probed != weights):
+                self._structure, self._probed = probe(self.module, self._stack, ids), weights
         return Trace(self, self._tokens(ids, x if isinstance(x, str) else None, weights), tape)
 
     @property
@@ -113,17 +115,16 @@ class Model:
 
     def _check(self, ids: list[int]) -> None:
         """Refuse what would fail inside the model, on a GPU without any message."""
-        embedding = self.module.get_input_embeddings()
+        embedding: Any = self.module.get_input_embeddings()  # type: ignore[operator]
         known = getattr(embedding, "num_embeddings", None)
         if known is not None and not 0 <= min(ids) <= max(ids) < known:
             bad = next(i for i in ids if not 0 <= i < known)
             raise ValueError(f"ids must be between 0 and {known - 1}, the vocabulary of {self.name}; got {bad}")
-        limit = getattr(self.module.config, "max_position_embeddings", None)
-        learned = any(
-            isinstance(m, nn.Embedding) and m is not embedding and limit and limit <= m.num_embeddings <= limit + 2
+        limit = getattr(self.module.config, "max_position_embeddings", None) or 0
+        if len(ids) > limit > 0 and any(
+            isinstance(m, nn.Embedding) and m is not embedding and limit <= m.num_embeddings <= limit + 2
             for m in self.module.modules()
-        )
-        if learned and len(ids) > limit:
+        ):
             raise ValueError(f"{self.name} has positions for {limit} tokens; the text has {len(ids)}")
 
     def _tokens(self, ids: list[int], text: str | None, weights: str) -> Tokens:

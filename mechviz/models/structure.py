@@ -10,7 +10,11 @@ import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .tape import Tape, record
+from .blocks import BlockPlan
+from .capture import Recorder, listen
+from .functional import FunctionWatch
+from .search import find_plan
+from .tape import Numerics
 from .unembed import Unembedding, find_unembedding
 from .watch import Watch
 
@@ -27,9 +31,22 @@ class Stack:
 
 @dataclass(frozen=True)
 class Structure:
-    """What the probe found, as names: it holds for every model of the class with the same module tree."""
+    """What the probe found, as names.
 
+    Attributes:
+        plans: For each block, the equation that it obeys.
+        functional: For each block, whether it computes attention by calling torch functions itself.
+        unembedding: The way from the last stream to the logits, or None.
+    """
+
+    plans: tuple[BlockPlan, ...]
+    functional: tuple[bool, ...]
     unembedding: Unembedding | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything was found. Weights that are zero, as at the start of a training, can hide an equation."""
+        return self.unembedding is not None and all(plan.kind for plan in self.plans)
 
 
 def find_stack(model: nn.Module) -> Stack:
@@ -57,16 +74,39 @@ def unwrap(module: Any) -> Any:
 
 
 def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
-    """Find the structure with one forward pass over a few tokens."""
+    """Find the structure with one forward pass over a few tokens.
+
+    Args:
+        model: The model.
+        stack: Its blocks.
+        ids: Token ids that it knows; repeated or cut to a few.
+    """
     device = next((p.device for p in model.parameters() if p.device.type != "meta"), torch.device("cpu"))
     tokens = torch.tensor([[ids[i % len(ids)] for i in range(PROBE_LENGTH)]], device=device)
-    inside = {m for block in stack.blocks for m in block.modules()}
-    names = {m: name for name, m in model.named_modules() if m not in inside and name}
-    with Watch(names, clone=True) as outside:
-        tape = record(model, stack.blocks, {"input_ids": tokens, "use_cache": False})
-    return Structure(_unembedding(names, outside, tape))
+    names = {m: name for name, m in model.named_modules() if name}
+    watch = Watch(names, clone=True)
 
+    def running() -> tuple[nn.Module, ...]:
+        return tuple(call.module for call in watch.running)
 
-def _unembedding(names: dict[nn.Module, str], outside: Watch, tape: Tape) -> Unembedding | None:
-    calls = [call for call in outside.calls if call.finished]
-    return find_unembedding(names, calls, tape.leaving(len(tape.blocks) - 1), tape.logits)
+    dispatched, called = Recorder(where=running, keep=lambda _: None), FunctionWatch(PROBE_LENGTH, where=running)
+    with Numerics.of(model).restored(), watch, listen(dispatched), called:
+        output = model(input_ids=tokens, use_cache=False)
+    logits = output["logits"] if isinstance(output, dict) else output[0]
+
+    plans, functional, inside = [], [], set()
+    for block in stack.blocks:
+        own = {m: name for name, m in block.named_modules() if name}
+        inside |= {block, *own}
+        heard = [place[-1] for place in dispatched.places if block in place]
+        seen = [place[-1] for place, _ in called.found if block in place]
+        functional.append(bool(seen and not heard))
+        call = watch.of(block)
+        if call is None:
+            raise NotImplementedError(f"block {len(plans)} of {stack.name} did not run")
+        plans.append(find_plan(call, [c for c in watch.calls if c.module in own], own, heard or seen))
+    last = watch.of(stack.blocks[-1])
+    assert last is not None and last.output is not None
+    outer = [call for call in watch.calls if call.finished and call.module not in inside]
+    stream = last.output.reshape(-1, last.output.shape[-1])
+    return Structure(tuple(plans), tuple(functional), find_unembedding(names, outer, stream, logits.detach()[0]))

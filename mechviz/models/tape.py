@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from .capture import Listener, StopForward, listen
+from .capture import AttentionCall, Listener, Recorder, StopForward, listen
 from .watch import ModuleCall, Watch, first_tensor, swap
 
 
@@ -31,7 +31,7 @@ class Numerics:
     def of(cls, model: nn.Module) -> Numerics:
         """The settings of this moment for a model."""
         device = next((p.device.type for p in model.parameters() if p.device.type != "meta"), "cpu")
-        compiled = any(m._compiled_call_impl is not None or hasattr(m, "_orig_mod") for m in model.modules())
+        compiled = any(m._compiled_call_impl is not None or "_orig_mod" in m._modules for m in model.modules())
         if compiled and not hasattr(torch.compiler, "set_stance"):
             raise RuntimeError(f"tracing a compiled model needs torch >= 2.6; this is torch {torch.__version__}")
         return cls(device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device), compiled)
@@ -54,12 +54,14 @@ class Tape:
 
     Attributes:
         blocks: One call per block, in order.
+        witnesses: For each block, some rows of what its attention heads read, ``[row, head, dim]`` per attention call.
         logits: The model's own logits, ``[position, vocab]`` (of the last position only where the model can do that).
         numerics: What it ran under.
         cloned: The blocks overwrite their inputs in place, so the tape holds copies.
     """
 
     blocks: tuple[ModuleCall, ...]
+    witnesses: tuple[tuple[torch.Tensor, ...], ...]
     logits: torch.Tensor
     numerics: Numerics
     cloned: bool = False
@@ -78,40 +80,60 @@ class Tape:
         """The residual stream that leaves a block, ``[position, d_model]``."""
         return _rows(self.blocks[layer].output)
 
-    def replay(
-        self, layer: int, watch: Iterable[nn.Module] = (), listener: Listener | None = None, *, clone: bool = False
-    ) -> Watch:
-        """Run one block again on what it was given, while ``watch`` and ``listener`` look on.
+    def attention(self, layer: int) -> list[AttentionCall]:
+        """Run one block again up to its attention, and give what that was called with.
 
-        A replay that a listener ends early (`StopForward`) is not compared; any other must give the very bits that the
-        forward pass gave.
+        Raises:
+            WeightsMoved: The heads no longer read the very bits that they read in the forward pass.
+        """
+        recorder = Recorder(stop_after=len(self.witnesses[layer]))
+        with suppress(StopForward):
+            self._run(layer, (), recorder)
+        for call, witness in zip(recorder.calls, self.witnesses[layer], strict=True):
+            if not _same_bits(_witness(call), witness):
+                raise _moved(layer)
+        return recorder.calls
+
+    def replay(
+        self, layer: int, watch: Iterable[nn.Module] = (), also: AbstractContextManager[Any] | None = None
+    ) -> Watch:
+        """Run one block again on what it was given, and compare what it gives.
 
         Args:
             layer: Which block.
             watch: Modules whose calls to keep.
-            listener: Stands in for the attention functions (`capture.listen`).
-            clone: Keep copies of what the modules were given, for modules that overwrite it.
+            also: Entered around the block.
 
         Raises:
-            WeightsMoved: It gave something else.
+            WeightsMoved: It does not give the very bits that it gave in the forward pass.
         """
+        watch = list(watch)
+        seen, result = self._run(layer, watch, None, also)
+        if any(call.overwritten for call in seen.calls):
+            seen, result = self._run(layer, watch, None, also, clone=True)
+        if not _same_bits(first_tensor((result,), {}), self.blocks[layer].output):
+            raise _moved(layer)
+        return seen
+
+    def _run(
+        self,
+        layer: int,
+        watch: Iterable[nn.Module],
+        listener: Listener | None,
+        also: AbstractContextManager[Any] | None = None,
+        *,
+        clone: bool = False,
+    ) -> tuple[Watch, Any]:
         call = self.blocks[layer]
         args, kwargs = call.args, call.kwargs
-        if self.cloned and call.input is not None:
+        if self.cloned and call.input is not None:  # or the replay would overwrite the tape
             args, kwargs, _ = swap(args, kwargs, call.input, call.input.clone())
         with self.numerics.restored(), Watch(watch, clone=clone) as seen, ExitStack() as stack:
             if listener is not None:
                 stack.enter_context(listen(listener))
-            try:
-                output = first_tensor((call.module(*args, **kwargs),), {})
-            except StopForward:
-                return seen
-        if not _same_bits(output, call.output):
-            raise WeightsMoved(
-                f"replaying layer {layer} no longer gives what the forward pass gave. The model has changed since this "
-                "trace was made (weights, hooks, dropout, training mode or numeric settings): trace the text again"
-            )
-        return seen
+            if also is not None:
+                stack.enter_context(also)
+            return seen, call.module(*args, **kwargs)
 
 
 def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any], *, clone: bool = False) -> Tape:
@@ -126,18 +148,34 @@ def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any]
     Raises:
         NotImplementedError: The blocks did not run once each, in order.
     """
-    blocks = list(blocks)
-    numerics = Numerics.of(model)
-    with numerics.restored(), Watch(blocks, clone=clone) as watch:
-        output = model(**inputs)
     number = {block: layer for layer, block in enumerate(blocks)}
+    numerics = Numerics.of(model)
+    watch = Watch(number, clone=clone)
+    recorder = Recorder(where=lambda: watch.running[-1].module if watch.running else None, keep=_witness)
+    with numerics.restored(), watch, listen(recorder):
+        output = model(**inputs)
     ran = [number[call.module] for call in watch.calls]
-    if ran != list(range(len(blocks))):
-        raise NotImplementedError(f"the model's {len(blocks)} blocks should run once each, in order; they ran as {ran}")
+    if ran != list(range(len(number))):
+        raise NotImplementedError(f"the model's {len(number)} blocks should run once each, in order; they ran as {ran}")
     if any(call.overwritten for call in watch.calls):
-        return record(model, blocks, inputs, clone=True)
+        return record(model, number, inputs, clone=True)
+    heard = list(zip(recorder.places, recorder.calls, strict=True))
+    witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
     logits = output["logits"] if isinstance(output, dict) else output[0]
-    return Tape(tuple(watch.calls), logits.detach()[0], numerics, clone)
+    return Tape(tuple(watch.calls), witnesses, logits.detach()[0], numerics, clone)
+
+
+def _witness(call: AttentionCall) -> torch.Tensor:
+    """Three rows of what the heads read: the last holds every query, key and value weight of the layer to account."""
+    length = call.z.shape[1]
+    return torch.stack([call.z[0, row] for row in (0, length // 2, length - 1)])
+
+
+def _moved(layer: int) -> WeightsMoved:
+    return WeightsMoved(
+        f"replaying layer {layer} no longer gives what the forward pass gave. The model has changed since this trace was "
+        "made (weights, hooks, dropout, training mode or numeric settings): trace the text again"
+    )
 
 
 def _rows(tensor: torch.Tensor | None) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .watch import ModuleCall
+from .watch import ModuleCall, first_tensor
 
 CHUNK_BYTES = 64 << 20  # of float32 logits at a time
 
@@ -31,23 +31,30 @@ class Unembedding:
     softcap: float | None
     vocab: int
 
-    def logits(self, model: nn.Module, stream: torch.Tensor) -> torch.Tensor:
-        """Logits ``[position, vocab]``, in the model's dtype, of a stream ``[position, d_model]``."""
+    def prepare(self, model: nn.Module, stream: torch.Tensor) -> torch.Tensor:
+        """What the last module is given, ``[position, d_model]``, for a stream ``[position, d_model]``."""
         x = stream[None]  # [1, position, d_model]
-        for name, scale in zip(self.modules, self.scales, strict=False):
-            x = model.get_submodule(name)(x if scale == 1 else x * scale)
-            x = x[0] if isinstance(x, tuple) else x
-        x = x[0, :, : self.vocab]
-        if self.scales[-1] != 1:
-            x = x * self.scales[-1]
+        for name, scale in zip(self.modules[:-1], self.scales, strict=False):
+            x = first_tensor((model.get_submodule(name)(_scaled(x, scale)),), {})
+            assert x is not None
+        return _scaled(x, self.scales[-2])[0]
+
+    def logits(self, model: nn.Module, prepared: torch.Tensor) -> torch.Tensor:
+        """Logits ``[position, vocab]``, in the model's dtype, of rows that `prepare` gave."""
+        x = model.get_submodule(self.modules[-1])(prepared[None])[0, :, : self.vocab]  # [position, vocab]
+        x = _scaled(x, self.scales[-1])
         return x if self.softcap is None else torch.tanh(x / self.softcap) * self.softcap
 
-    def chunks(self, model: nn.Module, stream: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+    def chunks(self, model: nn.Module, prepared: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Pieces of `logits`, as ``(positions, logits)``."""
         rows = max(1, CHUNK_BYTES // (4 * self.vocab))
-        for first in range(0, len(stream), rows):
-            part = slice(first, min(first + rows, len(stream)))
-            yield part, self.logits(model, stream[part])
+        for first in range(0, len(prepared), rows):
+            part = slice(first, min(first + rows, len(prepared)))
+            yield part, self.logits(model, prepared[part])
+
+
+def _scaled(x: torch.Tensor, scale: float) -> torch.Tensor:
+    return x if scale == 1 else x * scale
 
 
 def find_unembedding(
