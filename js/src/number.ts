@@ -16,7 +16,8 @@ export function general(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return minus(thousands(value.toString()));
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 99_999.5) return minus(value.toExponential(3));
-  return minus(thousands(value.toPrecision(4)));
+  // toPrecision(4) would turn to exponents here.
+  return minus(thousands(size >= 9_999.5 ? value.toFixed(0) : value.toPrecision(4)));
 }
 
 /**
@@ -24,9 +25,13 @@ export function general(value: number): string {
  * ("0.953 ± 0.004"), which covers the encoding and the rounding of the print.
  */
 export function readout(value: number, precision: Precision, format: (v: number) => string = general): string {
-  const error = errorOf(value, precision);
-  if (error === 0) return format(value);
-  const decimals = Math.min(12, Math.max(0, Math.ceil(-Math.log10(error))));
+  return withError(value, errorOf(value, precision), format);
+}
+
+/** A number that may be off by `error`, with at most `most` decimals; as `format` prints it when it cannot be off. */
+export function withError(value: number, error: number, format: (v: number) => string, most = 12): string {
+  if (error === 0 || !Number.isFinite(value)) return format(value);
+  const decimals = Math.min(most, Math.max(0, Math.ceil(-Math.log10(error))));
   const unit = 10 ** -decimals;
   const bound = Math.ceil((error + unit / 2) / unit - 1e-9) * unit;
   return `${fixed(value, decimals)} ± ${bound.toFixed(decimals)}`;
