@@ -84,7 +84,7 @@ export default defineConfig({
     license: { fileName: 'mechviz.licenses.md' },
     reportCompressedSize: false,
     lib: {
-      entry: resolve(root, process.env.MECHVIZ_ENTRY ?? 'src/index.ts'),
+      entry: resolve(root, 'src/index.ts'),
       formats: ['es'],
       fileName: () => 'mechviz.js',
     },
