@@ -1,0 +1,153 @@
+/** Painting tiles of numbers as pixels, for heat maps and thumbnails. No DOM but for reading the theme's colours. */
+import { indexAt, lut, parseColor, type Lut, type Ramp, type Rgb } from '../color';
+import { lastColumn } from '../pattern/dense';
+import type { Tile } from '../pattern/pattern';
+import { beyond, position, type Scale } from '../scale';
+
+/** The colours of a theme that cells are drawn with. */
+export interface Palette {
+  lut: Lut;
+  plate: number;
+  /** Hatches and dots. */
+  mark: number;
+  fg: number;
+  foreground: Rgb;
+}
+
+/** How numbers become colours. */
+export interface Look {
+  palette: Palette;
+  scale: Scale;
+  /** Every row against its own largest value. */
+  perRow: boolean;
+  causal: boolean;
+  /** Rows of nothing but zeros are padding: in a row of probabilities they cannot occur. */
+  padding: boolean;
+}
+
+/** Where cells stand, in device pixels: cell i reaches from edge i to edge i + 1, less the gap. */
+export interface Cells {
+  x: Int32Array;
+  y: Int32Array;
+  gap: number;
+  /** Device pixels to a CSS pixel. */
+  ratio: number;
+}
+
+export interface Pixels {
+  data: Uint32Array;
+  width: number;
+}
+
+export function paletteOf(host: Element, ramp: Ramp): Palette {
+  const style = getComputedStyle(host);
+  const color = (name: string, otherwise: Rgb) => parseColor(style.getPropertyValue(name)) ?? otherwise;
+  const foreground = color('--mv-fg', [22, 25, 29]);
+  return {
+    lut: lut(host, ramp),
+    plate: packed(color('--mv-plate', [242, 244, 246])),
+    mark: packed(color('--mv-line2', [134, 141, 150])),
+    fg: packed(foreground),
+    foreground,
+  };
+}
+
+function packed([r, g, b]: Rgb): number {
+  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+/** Edges of `count` cells over `size` pixels, from `start`: every cell is drawn, some a pixel wider than others. */
+export function edges(count: number, size: number, start = 0): Int32Array {
+  return Int32Array.from({ length: count + 1 }, (_, i) => start + Math.round((i * size) / count));
+}
+
+/** The largest size of each row (NaN and infinity aside): what a row is measured against when every row has its own scale. */
+export function rowMaxima(tile: Tile, causal: boolean): Float64Array {
+  const maxima = new Float64Array(tile.rows);
+  for (let r = 0; r < tile.rows; r++) {
+    const last = causal ? lastColumn(tile, r) : tile.cols - 1;
+    for (let c = 0; c <= last; c++) {
+      const size = Math.abs(tile.values[r * tile.cols + c]);
+      if (size > maxima[r] && size < Infinity) maxima[r] = size;
+    }
+  }
+  return maxima;
+}
+
+/** The value as the scale sees it. */
+export function scaled(value: number, perRow: boolean, maximum: number): number {
+  return perRow ? (maximum > 0 ? value / maximum : value) : value;
+}
+
+/** Paint a tile. What the mask leaves out is not touched: the triangle is its own shape. */
+export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look): void {
+  const { lut: table, plate } = look.palette;
+  const maxima = look.perRow || look.padding ? rowMaxima(tile, look.causal) : undefined;
+  const line = new Uint32Array(pixels.width);
+  for (let r = 0; r < tile.rows; r++) {
+    const last = look.causal ? lastColumn(tile, r) : tile.cols - 1;
+    const [top, bottom] = [cells.y[r], cells.y[r + 1] - cells.gap];
+    if (last < 0 || bottom <= top) continue;
+    const special: number[] = [];
+    for (let c = 0; c <= last; c++) {
+      const value = scaled(tile.values[r * tile.cols + c], look.perRow, maxima?.[r] ?? 0);
+      const side = beyond(look.scale, value);
+      if (side || Number.isNaN(value)) special.push(c);
+      line.fill(
+        Number.isNaN(value) ? plate : table.packed[indexAt(position(look.scale, value))],
+        cells.x[c],
+        Math.max(cells.x[c], cells.x[c + 1] - cells.gap),
+      );
+    }
+    const [left, right] = [cells.x[0], cells.x[last + 1]];
+    if (cells.gap) for (let c = 0; c <= last; c++) line.fill(0, cells.x[c + 1] - cells.gap, cells.x[c + 1]);
+    const drawn = line.subarray(left, right);
+    for (let y = top; y < bottom; y++) pixels.data.set(drawn, y * pixels.width + left);
+    if (look.padding && maxima![r] === 0 && !special.length) dots(pixels, left, right, top, bottom, cells, look);
+    for (const c of special) {
+      const box = [cells.x[c], Math.max(cells.x[c] + 1, cells.x[c + 1] - cells.gap), top, bottom] as const;
+      if (Number.isNaN(tile.values[r * tile.cols + c])) hatch(pixels, ...box, cells, look);
+      else bar(pixels, ...box, cells, look);
+    }
+  }
+}
+
+/** 45° lines: not a number. */
+function hatch(p: Pixels, left: number, right: number, top: number, bottom: number, cells: Cells, look: Look): void {
+  const period = Math.round(5 * cells.ratio);
+  const thick = Math.max(1, Math.round(1.25 * cells.ratio));
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) if ((x + y) % period < thick) p.data[y * p.width + x] = look.palette.mark;
+  }
+}
+
+/** Dots: padding. */
+function dots(p: Pixels, left: number, right: number, top: number, bottom: number, cells: Cells, look: Look): void {
+  const period = Math.round(5 * cells.ratio);
+  const thick = Math.max(1, Math.round(cells.ratio));
+  const inDot = (at: number) => (at + (period >> 1)) % period < thick;
+  for (let y = top; y < bottom; y++) {
+    if (!inDot(y)) continue;
+    for (let x = left; x < right; x++)
+      if (inDot(x) && p.data[y * p.width + x]) p.data[y * p.width + x] = look.palette.mark;
+  }
+}
+
+/** A bar on top, set off by a gap: outside the limits of the scale. Left to cells that have room for it. */
+function bar(p: Pixels, left: number, right: number, top: number, bottom: number, cells: Cells, look: Look): void {
+  const thick = Math.round(2 * cells.ratio);
+  const gap = Math.round(cells.ratio);
+  if (bottom - top < 3 * thick) return;
+  for (let y = top; y < top + thick + gap; y++) {
+    p.data.fill(y < top + thick ? look.palette.fg : 0, y * p.width + left, y * p.width + right);
+  }
+}
+
+/** A canvas of this size with what `draw` paints into it. */
+export function render(canvas: HTMLCanvasElement, width: number, height: number, draw: (pixels: Pixels) => void): void {
+  canvas.width = Math.max(1, width);
+  canvas.height = Math.max(1, height);
+  const image = new ImageData(canvas.width, canvas.height);
+  draw({ data: new Uint32Array(image.data.buffer), width: canvas.width });
+  canvas.getContext('2d')?.putImageData(image, 0, 0);
+}

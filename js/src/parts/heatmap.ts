@@ -1,0 +1,134 @@
+/** Where things stand in a heat map of queries × keys, worked out without a DOM. */
+import type { Cell, Direction, Line, Pattern } from '../pattern/pattern';
+import type { TokensJson } from '../views/types';
+import { labelOf, place, thinned, type Wish } from './label';
+
+/** All in CSS pixels, from the top left corner of the drawing. */
+export interface Plan {
+  /** Weights to a cell's side; above 1 the cells are pooled. */
+  step: number;
+  /** Side of a cell. */
+  cell: number;
+  gap: number;
+  /** Where the cells begin. */
+  left: number;
+  top: number;
+  /** The cells, and the whole drawing. */
+  width: number;
+  height: number;
+  outerWidth: number;
+  outerHeight: number;
+  /** Key labels: on the diagonal, on top upright, or on top along the axis. */
+  keyLabels: 'diagonal' | 'upright' | 'along';
+}
+
+const LEFT = 72;
+const HEAD = 20;
+const LARGEST = 36;
+/** A map of many queries and few keys is not let grow beyond this. */
+const TALLEST = 1000;
+/** Room between two labels of 11 px. */
+export const APART = 13;
+
+export function planOf(width: number, queries: TokensJson, keys: TokensJson, causal: boolean): Plan {
+  const [down, across] = [queries.label.length, keys.label.length];
+  const widths = keys.label.map((_, k) => labelOf(keys, k).width);
+  const right = causal ? marginRight(widths, width) : 8;
+  const room = Math.max(40, width - LEFT - right);
+  const exact = Math.min(LARGEST, room / across, TALLEST / down);
+  const step = Math.max(1, Math.ceil(1 / exact - 1e-9));
+  // From 4 px on all cells have one size; below, the rounding would cost too much of the width.
+  const cell = step > 1 ? Math.min(room / Math.ceil(across / step), TALLEST / Math.ceil(down / step)) : whole(exact);
+  const upright = !causal && Math.max(...widths) + 8 > cell * step;
+  const top = HEAD + (causal ? 0 : upright ? Math.ceil(Math.max(...widths)) + 8 : 16);
+  const size = { width: Math.ceil(across / step) * cell, height: Math.ceil(down / step) * cell };
+  return {
+    step,
+    cell,
+    gap: cell >= 6 ? 1 : 0,
+    left: LEFT,
+    top,
+    ...size,
+    outerWidth: LEFT + size.width + right,
+    outerHeight: top + size.height + 4,
+    keyLabels: causal ? 'diagonal' : upright ? 'upright' : 'along',
+  };
+}
+
+function whole(cell: number): number {
+  return cell >= 4 ? Math.floor(cell) : cell;
+}
+
+/** What the labels at the lower right end of the diagonal need beside the last column. */
+function marginRight(widths: number[], width: number): number {
+  const n = widths.length;
+  const cell = Math.min(LARGEST, Math.max(1, (width - LEFT - 28) / n));
+  return Math.ceil(Math.max(28, ...widths.map((w, k) => 7 + w - (n - 1 - k) * cell)));
+}
+
+/** Left edge of a key's column, or the right edge of the one before it. */
+export function keyAt(plan: Plan, key: number): number {
+  return plan.left + Math.min(plan.width, (key / plan.step) * plan.cell);
+}
+
+export function queryAt(plan: Plan, query: number): number {
+  return plan.top + Math.min(plan.height, (query / plan.step) * plan.cell);
+}
+
+/** The weight under a point; pooled, the one that its cell shows. */
+export function cellAt(plan: Plan, pattern: Pattern, x: number, y: number): Cell | undefined {
+  const column = Math.floor((x - plan.left) / plan.cell);
+  const row = Math.floor((y - plan.top) / plan.cell);
+  if (column < 0 || row < 0 || x >= plan.left + plan.width || y >= plan.top + plan.height) return undefined;
+  const block = (at: number) => [at * plan.step, (at + 1) * plan.step] as const;
+  return pattern.peak(block(row), block(column));
+}
+
+/** The query whose label a point is on, left of the cells. */
+export function queryLabelAt(plan: Plan, x: number, y: number): number | undefined {
+  if (x < 0 || x >= plan.left || y < plan.top || y >= plan.top + plan.height) return undefined;
+  return Math.floor(((y - plan.top) / plan.cell) * plan.step);
+}
+
+/** What is pointed at: a row or a column, and a cell in it. */
+export interface Focus {
+  direction: Direction;
+  /** The query of a row, the key of a column. */
+  subject: number;
+  /** The other end of the cell. */
+  partner: number | undefined;
+}
+
+/** Labels that are drawn on one axis, and how. */
+export interface Shown {
+  index: number;
+  strong: boolean;
+}
+
+/** Weights from here on are named in bold (of what the scale ends at). */
+export const STRONG = 0.05;
+
+/**
+ * The labels of one axis: what is pointed at first, then the ends, then the strong ones of the row or column, then
+ * every n-th.
+ */
+export function labelsOf(count: number, pitch: number, pointed: number[], strong: Set<number>): Shown[] {
+  const wishes: Wish[] = [
+    ...pointed.map((index) => ({ index, rank: 0 })),
+    ...[0, count - 1].map((index) => ({ index, rank: 1 })),
+    ...[...strong].map((index) => ({ index, rank: 2 })),
+    ...thinned(count, pitch, APART).map((index) => ({ index, rank: 3 })),
+  ];
+  return place(wishes, pitch, Math.min(APART, pitch)).map((index) => ({
+    index,
+    strong: pointed.includes(index) || strong.has(index),
+  }));
+}
+
+/** The positions of a line whose weight is at least `limit` in size. */
+export function strongIn(line: Line | undefined, limit: number): Set<number> {
+  const found = new Set<number>();
+  if (line)
+    for (let i = 0; i < line.values.length; i++) if (Math.abs(line.values[i]) >= limit) found.add(line.start + i);
+  return found;
+}

@@ -1,0 +1,72 @@
+/** Tokens as short labels, for axes, tables and read-outs. */
+import type { TokensJson } from '../views/types';
+
+export interface Label {
+  /** "BOS", "PAD": the role of a special token, set in the sans face. */
+  role: boolean;
+  /** A leading space, drawn as a pale dot. */
+  dot: boolean;
+  text: string;
+  /** Estimated width in CSS pixels at 11 px. */
+  width: number;
+}
+
+/** A mono character of 11 px. */
+const CHARACTER = 6.62;
+/** East Asian wide characters and emoji take two columns. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\u{1f000}-\u{3ffff}]/u;
+
+/** The label of a token, cut to `room` columns with an ellipsis; the role of a special token stands for it. */
+export function labelOf(tokens: TokensJson, position: number, room = 10): Label {
+  const role = tokens.role[position];
+  if (role) return { role: true, dot: false, text: role, width: role.length * 7.2 };
+  const label = tokens.label[position];
+  const dot = label.startsWith('·') && label.length > 1;
+  const text = cut(dot ? label.slice(1) : label, room - Number(dot));
+  return { role: false, dot, text, width: (columns(text) + Number(dot)) * CHARACTER };
+}
+
+/** The whole label as plain text, for those who hear it. */
+export function spoken(tokens: TokensJson, position: number): string {
+  return `${tokens.role[position] ?? tokens.label[position]} ${position}`;
+}
+
+function columns(text: string): number {
+  return [...text].reduce((sum, c) => sum + (WIDE.test(c) ? 2 : 1), 0);
+}
+
+function cut(text: string, room: number): string {
+  if (columns(text) <= room) return text;
+  let kept = '';
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    if (columns(kept + segment) > room - 1) break;
+    kept += segment;
+  }
+  return `${kept}…`;
+}
+
+/** A label that wants a place on an axis; the lower its rank, the sooner it gets one. */
+export interface Wish {
+  index: number;
+  rank: number;
+}
+
+/**
+ * Which labels to draw, so that no two are closer than `apart` on an axis with `pitch` pixels to a token. A label that
+ * would collide is dropped, never shrunk. Returned in order of position.
+ */
+export function place(wishes: Wish[], pitch: number, apart: number): number[] {
+  const taken: number[] = [];
+  for (const { index } of [...wishes].sort((a, b) => a.rank - b.rank || a.index - b.index)) {
+    if (taken.every((other) => other !== index && Math.abs(other - index) * pitch >= apart)) taken.push(index);
+  }
+  return taken.sort((a, b) => a - b);
+}
+
+/** Every n-th of `count` with n = 1, 2, 5, 10 …, so that they stand `apart` from each other. */
+export function thinned(count: number, pitch: number, apart: number): number[] {
+  let step = 1;
+  for (let k = 0; step * pitch < apart; k++) step = [2, 5, 10][k % 3] * 10 ** Math.floor(k / 3);
+  return Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
+}

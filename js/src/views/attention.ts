@@ -1,0 +1,107 @@
+/** What mechviz/views/attention.py sends, and how what is pointed at becomes a row or a column. */
+import type { LazyArray, Hover } from '../figure.svelte';
+import type { Focus } from '../parts/heatmap';
+import type { Head } from '../parts/headgrid';
+import type { Total } from '../parts/rowreadout';
+import type { Direction, Tile } from '../pattern/pattern';
+import type { Curve, Scale } from '../scale';
+import type { Selection } from '../selection';
+import type { NdArray } from '../wire';
+import type { FrameJson, TokensJson } from './types';
+
+export interface AttentionProps {
+  frame: FrameJson;
+  tokens: TokensJson;
+  /** Where keys are other tokens than queries. */
+  key_tokens: TokensJson | null;
+  heads: HeadJson[];
+  /** Names beside the rows of the grid, and over its columns. */
+  rows: string[];
+  columns: string[];
+  /** [head, row, column], each cell the largest of `thumb_step` × `thumb_step` weights; null for a single head. */
+  thumbs: NdArray | null;
+  thumb_step: number;
+  /** [head, entropy · distance · previous token · first token]; null where rows are no probabilities. */
+  statistics: NdArray | null;
+  causal: boolean;
+  probabilities: boolean;
+  /** "attention probability" */
+  quantity: string;
+  scale: Pick<Scale, 'ramp' | 'limits'>;
+  /** What every row sums to, if they all do. */
+  row_total: Total | null;
+  /** Index of the head that is shown until another is picked. */
+  open: number;
+}
+
+export interface HeadJson extends Head {
+  /** [query, key] */
+  values: NdArray | LazyArray;
+  /** How many weights are not a number, or outside of the limits. */
+  nan: number;
+  above: number;
+  below: number;
+}
+
+export type Mode = Curve | 'row';
+
+/** The scales that `s` goes through. A bend needs its zero at an end (or, signed, in the middle). */
+export function modesOf(scale: Pick<Scale, 'ramp' | 'limits'>): Mode[] {
+  if (scale.ramp === 'signed') return ['linear', 'sqrt', 'row'];
+  return scale.limits[0] === 0 ? ['linear', 'sqrt', 'log', 'row'] : ['linear'];
+}
+
+export function scaleOf(scale: Pick<Scale, 'ramp' | 'limits'>, mode: Mode): Scale {
+  if (mode === 'row') return { ramp: scale.ramp, limits: scale.ramp === 'signed' ? [-1, 1] : [0, 1] };
+  return { ...scale, curve: mode };
+}
+
+export function scaleLabel(quantity: string, mode: Mode): string {
+  return mode === 'row' ? `${quantity} ÷ row maximum` : `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
+}
+
+/** The head picked in the figure's selection, if it is one of these. */
+export function openHead(heads: Head[], selection: Selection, otherwise: number): number {
+  const [layer, head] = [selection.layers[0], selection.heads[0]];
+  if (layer === undefined && head === undefined) return otherwise;
+  const found = heads.findIndex(
+    (item) => item.layer === (layer ?? heads[otherwise].layer) && item.head === (head ?? heads[otherwise].head),
+  );
+  return found < 0 ? otherwise : found;
+}
+
+/**
+ * The row or column pointed at: the hovered one, else the picked one, else the last token; and the other end of the
+ * cell, where one is pointed at.
+ */
+export function pointedAt(
+  direction: Direction,
+  hover: Hover,
+  selection: Selection,
+  sizes: { queries: number; keys: number; causal: boolean },
+): Focus {
+  const by = direction === 'by';
+  const [own, others] = by ? [sizes.keys, sizes.queries] : [sizes.queries, sizes.keys];
+  const within = (index: number | undefined, size: number) =>
+    index !== undefined && index >= 0 && index < size ? index : undefined;
+  const cell = (subject: number, partner: number | undefined): Focus => {
+    const known = within(partner, others);
+    const masked = known !== undefined && sizes.causal && (by ? known < subject : known > subject);
+    return { direction, subject, partner: masked ? undefined : known };
+  };
+  const hovered = within((by ? hover.key : hover.query) ?? hover.position, own);
+  if (hovered !== undefined) return cell(hovered, by ? hover.query : hover.key);
+  const { queries, keys, positions } = selection;
+  const picked = within((by ? keys[0] : queries[0]) ?? positions[0], own);
+  // A query picked alone (a token in a text) says nothing about a cell.
+  if (picked !== undefined)
+    return cell(picked, queries.length && keys.length ? (by ? queries[0] : keys[0]) : undefined);
+  return cell(own - 1, undefined);
+}
+
+/** One head's thumbnail, out of all of them. */
+export function thumbOf(thumbs: NdArray, step: number, index: number): Tile {
+  const [, rows, cols] = thumbs.shape;
+  const values = thumbs.data.subarray(index * rows * cols, (index + 1) * rows * cols);
+  return { values, rows, cols, step, origin: { query: 0, key: 0 } };
+}

@@ -1,0 +1,131 @@
+"""What is said about one head as a whole, from the weights themselves: the one place where it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from mechviz.pattern import pool
+
+STATISTICS = ("entropy", "distance", "previous token", "first token")
+
+# A row of probabilities sums to 1, of bfloat16 to within about 1 %; to less where a sink takes a part.
+_ROW_SLACK = 0.02
+# exp(score − log Σ exp) may come out a rounding above 1.
+_ONE_SLACK = 1e-4
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One head at a glance.
+
+    Attributes:
+        low: Smallest finite weight within the mask (0 if there is none).
+        high: Largest finite weight.
+        finite: No weight is NaN or infinite.
+        nan: How many weights are NaN.
+        row_sums: Smallest and largest sum of a row.
+        thumb: The head, pooled to a thumbnail.
+        statistics: `statistics` of the head; NaN where its rows cannot be probabilities.
+    """
+
+    low: float
+    high: float
+    finite: bool
+    nan: int
+    row_sums: tuple[float, float]
+    thumb: np.ndarray
+    statistics: np.ndarray
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether its rows can be probabilities: within 0 … 1, with sums of at most 1."""
+        within = self.finite and self.low >= 0 and self.high <= 1 + _ONE_SLACK
+        return within and self.row_sums[1] <= 1 + _ROW_SLACK
+
+
+def summarise(weights: np.ndarray, *, causal: bool, thumb: int) -> Summary:
+    """Look at one head, ``[query, key]``; under a causal mask only at key <= query."""
+    if causal and any(part.any() for part in above_diagonal(weights)):
+        weights = np.tril(weights)  # -inf and the like stand where the mask is
+    weights = weights.astype(np.float32, copy=False) if weights.dtype.itemsize < 4 else weights
+    low, high = float(weights.min()), float(weights.max())
+    finite = bool(np.isfinite(low) and np.isfinite(high))
+    nan = 0
+    if not finite:
+        numbers = weights[np.isfinite(weights)]
+        low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
+        nan = int(np.isnan(weights).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = weights.sum(axis=1)
+    found = Summary(
+        low=low,
+        high=high,
+        finite=finite,
+        nan=nan,
+        row_sums=(float(sums.min()), float(sums.max())),
+        thumb=pool(weights, thumb, rule="max" if low >= 0 else "absmax"),
+        statistics=np.full(len(STATISTICS), np.nan),
+    )
+    if found.probabilities:
+        found.statistics[:] = statistics(weights, causal=causal)
+    return found
+
+
+def statistics(weights: np.ndarray, *, causal: bool) -> np.ndarray:
+    """Entropy, distance, previous token and first token of one head of probabilities.
+
+    Each is a mean over queries: the entropy of a row in nats; how many tokens away a query reads, Σ p·|query − key|;
+    its weight on the token before it (from the second query on); its weight on the first key. Rows of zeros (padding)
+    do not count, and neither does the first query of a causal head, which has only itself to read.
+
+    Args:
+        weights: ``[query, key]``, finite.
+        causal: Whether key > query is masked.
+
+    Returns:
+        ``[4]`` float64, in the order of `STATISTICS`. NaN where a number has no meaning: distance and previous token
+        where queries and keys are not the same tokens, and everything where no row counts.
+    """
+    queries, keys = weights.shape
+    counts = weights.sum(axis=1) > 0
+    if causal and queries > 1:
+        counts[0] = False
+    rows = np.full((len(STATISTICS), queries), np.nan)
+    rows[0] = -np.einsum("qk,qk->q", weights, np.log(np.maximum(weights, np.finfo(weights.dtype).tiny)))
+    if queries == keys:
+        rows[1] = _distance(weights)
+        rows[2, 1:] = np.diagonal(weights, -1)
+    rows[3] = weights[:, 0]
+    return np.array([_mean(row[counts]) for row in rows])
+
+
+def _distance(weights: np.ndarray) -> np.ndarray:
+    """Σ p·|query − key| of every row."""
+    position = np.arange(len(weights), dtype=weights.dtype)
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(weights), _BLOCK))
+    apart = (np.einsum("qk,qk->q", weights[rows], np.abs(position[rows, None] - position)) for rows in blocks)
+    return np.concatenate(list(apart))
+
+
+def _mean(values: np.ndarray) -> float:
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else np.nan
+
+
+def above_diagonal(weights: np.ndarray) -> Iterator[np.ndarray]:
+    """What a causal mask leaves out of ``[query, key]``, in parts."""
+    for start in range(0, len(weights), _BLOCK):
+        corner = weights[start : start + _BLOCK, start : start + _BLOCK]
+        yield corner[_upper(*corner.shape)]
+        yield weights[start : start + _BLOCK, start + _BLOCK :]
+
+
+@cache
+def _upper(rows: int, cols: int) -> np.ndarray:
+    """Mask of what lies above the diagonal of a block."""
+    return np.triu(np.ones((rows, cols), bool), 1)

@@ -1,0 +1,238 @@
+"""What `mv.attention` accepts, made into one list of heads; and the checks, whose errors say what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from mechviz.arrays import to_numpy
+from mechviz.pattern import Dense, Pattern, PatternStack
+from mechviz.sites import Head, parse
+from mechviz.text import Tokens
+from mechviz.views._head_stats import above_diagonal
+
+ACCEPTED = (
+    "(query, key), (head, query, key) or (layer, head, query, key), a list of arrays (head, query, key), one a layer, "
+    "or trace.attention"
+)
+
+# A mask that was added to scores: float16's lowest number and everything below it.
+_MASK = -65504.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's pattern and the number it goes by; None where nobody has said it."""
+
+    number: int | None
+    pattern: Pattern
+
+
+@dataclass(frozen=True)
+class HeadSource:
+    """One head: where it stands in the grid, what it is called, and where its weights come from."""
+
+    row: int
+    column: int
+    layer: int
+    name: str
+    pattern: Pattern
+
+    def weights(self) -> np.ndarray:
+        """All its weights, ``[query, key]``, in a float dtype; those of an array are a view of it."""
+        if isinstance(self.pattern, Dense):  # its own dtype: head() would round float64
+            return as_float(self.pattern.array[self.column])
+        return to_numpy(self.pattern.head(self.column), name="pattern")
+
+    def line(self, args: dict[str, Any]) -> np.ndarray:
+        """The weights of one query ``[key]`` or of one key ``[query]``: what a live picture asks for."""
+        if "query" in args:
+            query = index(args["query"])
+            if isinstance(self.pattern, Dense):
+                return self.weights()[query]
+            return to_numpy(self.pattern.rows(self.column, [query]), name="pattern").reshape(-1)
+        key = index(args["key"])
+        if isinstance(self.pattern, Dense):
+            return np.ascontiguousarray(self.weights()[:, key])
+        return to_numpy(self.pattern.tile(self.column, slice(None), slice(key, key + 1)), name="pattern").reshape(-1)
+
+
+def as_float(array: np.ndarray) -> np.ndarray:
+    """Floats as they are; integers and bools as floats that hold them exactly."""
+    if array.dtype.kind == "f":
+        return array
+    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+
+
+def check_order(tokens: Any, pattern: Any) -> None:
+    """Raise a TypeError when tokens and pattern have changed places."""
+    given = isinstance(tokens, Pattern | PatternStack) or len(getattr(tokens, "shape", ())) >= 2
+    if _are_strings(pattern) or (given and not isinstance(tokens, Tokens)):
+        got = [
+            type(x).__name__ + (f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else "") for x in (tokens, pattern)
+        ]
+        raise TypeError(
+            f"tokens must be a list of tokens and pattern an array {ACCEPTED}; got tokens={got[0]} and pattern={got[1]}: "
+            "arguments swapped? mv.attention(tokens, pattern)"
+        )
+
+
+def _are_strings(x: Any) -> bool:
+    if isinstance(x, Tokens | str):
+        return True
+    if isinstance(x, np.ndarray):
+        return x.dtype.kind == "U"
+    return isinstance(x, list | tuple) and len(x) > 0 and all(isinstance(item, str) for item in x)
+
+
+def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
+    """The layers of whatever was given, checked to agree with each other."""
+    if isinstance(pattern, PatternStack):
+        own: Sequence[int | None] = pattern.layers
+        patterns: list[Pattern] = list(pattern)
+        if not patterns:
+            reasons = "; ".join(f"layer {layer}: {reason}" for layer, reason in pattern.missing.items())
+            raise ValueError(f"pattern must hold at least one layer; got none{f' ({reasons})' if reasons else ''}")
+    else:
+        patterns = [pattern] if isinstance(pattern, Pattern) else [Dense(a, causal=False) for a in _arrays(pattern)]
+        own = [None] if len(patterns) == 1 else range(len(patterns))
+    first = patterns[0].shape
+    for number, other in zip(own, patterns, strict=True):
+        same = other.shape[1:] == first[1:] and (other.shape[0] == first[0] or isinstance(pattern, PatternStack))
+        if not same:
+            raise ValueError(
+                f"pattern must have one shape (head, query, key) in all layers; layer {own[0]} has {tuple(first)}, "
+                f"layer {number} has {tuple(other.shape)}"
+            )
+    if 0 in first:
+        raise ValueError(f"pattern must have at least one head, query and key; got shape {tuple(first)}")
+    return [Layer(n, p) for n, p in zip(_numbers(numbers, own), patterns, strict=True)]
+
+
+def _arrays(pattern: Any) -> list[np.ndarray]:
+    """Arrays, one a layer, each ``[head, query, key]``."""
+    if hasattr(pattern, "attention"):
+        raise TypeError(f"pattern must be {ACCEPTED}; got a {type(pattern).__name__}: pass its .attention")
+    if isinstance(pattern, list | tuple) and any(hasattr(item, "shape") or item is None for item in pattern):
+        return [_of_list(item, i) for i, item in enumerate(pattern)]
+    if isinstance(pattern, list | tuple) and not pattern:
+        raise ValueError("pattern must hold at least one layer; got an empty list")
+    array = to_numpy(pattern, name="pattern")
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim == 5:  # a batch of one, before or behind the layers
+        array = array[:, 0] if array.shape[1] == 1 else array[0] if array.shape[0] == 1 else array
+    if array.ndim not in (3, 4):
+        raise ValueError(f"pattern must have shape {ACCEPTED}, with a batch of one at most; got {array.shape}")
+    layers = list(array) if array.ndim == 4 else [array]
+    if not layers:
+        raise ValueError(f"pattern must have at least one layer; got shape {array.shape}")
+    return layers
+
+
+def _of_list(item: Any, i: int) -> Any:
+    """One item of a list that holds a layer each."""
+    name = f"pattern[{i}]"
+    if item is None:
+        raise TypeError(
+            f"{name} must be an array (head, query, key); got None: the model gave no attention for this layer. Load it "
+            'with attn_implementation="eager", or use mechviz.load, which needs no such setting'
+        )
+    array = np.asarray(item.dense()) if isinstance(item, Pattern) else to_numpy(item, name=name)
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 3:
+        hint = "; for a list of heads pass an array (head, query, key): np.stack(pattern)" if array.ndim == 2 else ""
+        hint = "; one text has no batch axis" if array.ndim == 4 else hint
+        raise ValueError(
+            f"{name} must have shape (head, query, key), with a batch of one at most; got {array.shape}{hint}"
+        )
+    return array
+
+
+def _numbers(given: Sequence[int] | None, own: Sequence[int | None]) -> Sequence[int | None]:
+    """The numbers that layers go by: what the caller says, else their own."""
+    return own if given is None else check_labels(given, len(own), name="layers", each="layer of the pattern")
+
+
+def check_labels(given: Any, count: int, *, name: str, each: str) -> list[int]:
+    """True numbers for layers or heads, one each and none twice."""
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        raise TypeError(f"{name} must be a list of integers, one for each {each}; got {given!r}")
+    try:
+        labels = [index(item) for item in given]
+    except TypeError:
+        raise TypeError(f"{name} must be a list of integers, one for each {each}; got {given!r}") from None
+    if len(labels) != count or len(set(labels)) != count or min(labels, default=0) < 0:
+        raise ValueError(f"{name} must hold {count} different numbers >= 0, one for each {each}; got {labels}")
+    return labels
+
+
+def heads_of(layers: Sequence[Layer], numbers: Sequence[int], names: Sequence[str] | None) -> list[HeadSource]:
+    """Every head of every layer. A head without a name is "L1H0", or "H0" where nobody has said which layer it is."""
+    found = []
+    for row, layer in enumerate(layers):
+        own = names or layer.pattern.names
+        for column in range(layer.pattern.shape[0]):
+            label = str(own[column]) if own else f"H{numbers[column]}"
+            plain = str(Head(layer.number or 0, numbers[column]))
+            name = label if layer.number is None else f"L{layer.number} {label}" if own else plain
+            found.append(HeadSource(row, column, layer.number or 0, name, layer.pattern))
+    return found
+
+
+def find_head(head: Any, heads: Sequence[HeadSource], numbers: Sequence[int]) -> int:
+    """Index of the head that is opened first."""
+    if head is None:
+        return 0
+    wanted = None
+    if isinstance(head, int | np.integer):
+        if len({source.row for source in heads}) == 1:
+            wanted = (heads[0].layer, int(head))
+    elif isinstance(head, str | Head):
+        try:
+            site = parse(head)
+            wanted = (site.layer, site.head) if isinstance(site, Head) else None
+        except ValueError:  # it may be a name
+            wanted = None
+    for i, source in enumerate(heads):
+        if (source.layer, numbers[source.column]) == wanted or source.name == head:
+            return i
+    some = ", ".join(source.name for source in heads[:3]) + (f" … {heads[-1].name}" if len(heads) > 3 else "")
+    raise ValueError(f"head must be one of {some}; got {head!r}")
+
+
+def is_causal(heads: Sequence[HeadSource], given: bool | None) -> bool:
+    """Whether no query reads from a key behind it: as the caller says (checked), as patterns know, or as arrays show."""
+    queries, keys = heads[0].pattern.shape[1:]
+    if queries != keys:
+        if given:
+            raise ValueError(f"causal=True needs a square pattern; got {queries} queries and {keys} keys")
+        return False
+    if given is not None:
+        if given:
+            _check_causal(heads)
+        return given
+    return all((not isinstance(s.pattern, Dense) and s.pattern.causal) or _is_masked(s.weights()) for s in heads)
+
+
+def _is_masked(weights: np.ndarray) -> bool:
+    """Whether all that lies above the diagonal is zero, or all is the number of a mask."""
+    return not any(part.any() for part in above_diagonal(weights)) or all(
+        (part <= _MASK).all() for part in above_diagonal(weights)
+    )
+
+
+def _check_causal(heads: Sequence[HeadSource]) -> None:
+    for source in heads:
+        weights = source.weights()
+        if not _is_masked(weights):
+            query, key = np.argwhere(np.triu(weights != 0, 1))[0]
+            raise ValueError(
+                f"causal=True needs weights of 0 where key > query; head {source.name} has {weights[query, key]:g} at "
+                f"query {query}, key {key}"
+            )

@@ -1,0 +1,119 @@
+"""How a pattern travels: one precision for all its heads, thumbnails with the first picture, heads when opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from mechviz import wire
+from mechviz.arrays import Quantity
+from mechviz.pattern import Dense
+from mechviz.views._head_stats import Summary
+from mechviz.views._pattern_props import HeadSource
+
+# A thumbnail is 51 CSS pixels; of many heads they are smaller, so that all of them fit into the first picture.
+_THUMBS = (51, 40, 32, 24, 16)
+_THUMBS_BYTES = 2 * wire.MB
+# Up to here all heads come with the first picture: they open at once, also while the kernel is busy.
+_AT_ONCE_BYTES = 256 * 1024
+_AT_ONCE_HEADS = 64
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What all heads of a picture have in common on the wire."""
+
+    precision: wire.Precision
+    layout: Literal["dense", "lower"]
+    lazy: bool
+
+
+def thumb_size(heads: int) -> int:
+    """Cells to a side of a thumbnail."""
+    return next((size for size in _THUMBS if heads * size * size <= _THUMBS_BYTES), _THUMBS[-1])
+
+
+def encoding_of(
+    heads: Sequence[HeadSource], found: Sequence[Summary], causal: bool, precision: wire.Precision
+) -> Encoding:
+    """Choose the precision once for the whole pattern, counting the bytes of the triangle only where that is sent."""
+    if precision not in wire.PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(wire.PRECISIONS)}; got {precision!r}")
+    _, queries, keys = heads[0].pattern.shape
+    count = len(heads) * (queries * (queries + 1) // 2 if causal else queries * keys)
+    unit = in_unit(found)
+    if precision == "sqrt8" and not unit:
+        low, high = min(s.low for s in found), max(s.high for s in found)
+        more = "" if all(s.finite for s in found) else ", and NaN or infinity among them"
+        raise ValueError(f'precision="sqrt8" carries weights in 0 … 1; pattern has {low:g} … {high:g}{more}')
+    if precision == "auto":
+        double = any(isinstance(h.pattern, Dense) and h.pattern.array.dtype.itemsize == 8 for h in heads)
+        exact = double and count * 8 <= wire.MB
+        precision = "exact" if exact else wire.choose(count * 4, probabilities=unit)
+    bytes_each = {"sqrt8": 1, "float16": 2}.get(precision, 4)
+    lazy = count * bytes_each > _AT_ONCE_BYTES or len(heads) > _AT_ONCE_HEADS
+    return Encoding(precision, "lower" if causal else "dense", lazy)
+
+
+def in_unit(found: Sequence[Summary]) -> bool:
+    """Whether all weights are in 0 … 1, but for a rounding."""
+    return all(s.finite and s.low >= 0 and s.high <= 1 + 1e-4 for s in found)
+
+
+def values_of(head: HeadSource, summary: Summary, encoding: Encoding, *, lazy: bool) -> wire.Array:
+    """One head's weights on their way."""
+    options: dict[str, Any] = {"precision": encoding.precision, "layout": encoding.layout, "lazy": lazy}
+    if encoding.precision == "sqrt8" and summary.high > 1:
+        return wire.Array(lambda: np.minimum(head.weights(), 1), shape=head.pattern.shape[1:], **options)
+    if isinstance(head.pattern, Dense):
+        # The array itself, not a function: the same memory is then known again when the view is updated.
+        return wire.Array(head.weights(), **options)
+    return wire.Array(head.weights, shape=head.pattern.shape[1:], **options)
+
+
+def thumbs_of(found: Sequence[Summary], causal: bool) -> wire.Array:
+    """All thumbnails, ``[head, row, column]``: colours are taken from them, never numbers."""
+    thumbs = np.stack([s.thumb for s in found]).astype(np.float32)
+    layout = "lower" if causal else "dense"
+    if in_unit(found):
+        return wire.Array(np.minimum(thumbs, 1), precision="sqrt8", layout=layout)
+    return wire.Array(thumbs, precision="float16", layout=layout)
+
+
+def row_total(found: Sequence[Summary]) -> dict[str, float] | None:
+    """What every row sums to, and how far the furthest is off; None unless all are rows of probabilities."""
+    low, high = min(s.row_sums[0] for s in found), max(s.row_sums[1] for s in found)
+    near = all(s.probabilities for s in found) and low > 0.98
+    return {"value": 1.0, "error": max(1 - low, high - 1)} if near else None
+
+
+def beyond(head: HeadSource, summary: Summary, limits: tuple[float, float], causal: bool) -> dict[str, int]:
+    """How many weights of a head lie above and below the limits."""
+    slack = 1e-6 * max(map(abs, limits))
+    low, high = limits[0] - slack, limits[1] + slack
+    if summary.finite and low <= summary.low and summary.high <= high:
+        return {"above": 0, "below": 0}
+    weights = head.weights()
+    seen = np.tri(*weights.shape, dtype=bool) if causal else np.True_
+    with np.errstate(invalid="ignore"):
+        return {"above": int(((weights > high) & seen).sum()), "below": int(((weights < low) & seen).sum())}
+
+
+def quantity_of(found: Sequence[Summary], said: Quantity) -> Quantity:
+    """Name, scale and limits of the weights, where neither the array nor the caller says them."""
+    low, high = min(s.low for s in found), max(s.high for s in found)
+    probabilities = all(s.probabilities for s in found)
+    negative = said.limits[0] < 0 if said.limits else low < 0
+    scale = said.scale or ("signed" if negative else "ink")
+    limits = said.limits
+    if limits is None:
+        size = max(-low, high) or 1.0
+        limits = (-size, size) if scale == "signed" else (0.0, 1.0) if high <= 1 + 1e-4 else (0.0, high)
+    if scale == "signed" and not math.isclose(limits[0], -limits[1]):
+        raise ValueError(f"limits of a signed scale must be symmetric round zero; got ({limits[0]:g}, {limits[1]:g})")
+    name = said.name or ("attention probability" if probabilities else "attention weight")
+    return replace(said, name=name, scale=scale, limits=limits)
