@@ -31,14 +31,17 @@ WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 # One of the two outputs is shown. `data-mechviz-live` stands on the light-DOM host of a drawn widget: :has() does not
 # see into a shadow root. ipywidgets marks what has lost its kernel as disconnected, also in a page made by nbconvert.
 _LIVE = ":has(:not(.jupyter-widgets-disconnected)>[data-mechviz-live=true])"
-# For its first second the twin is only its still: a live view takes its place before the page in the frame starts.
+# The page in the frame is transparent until it has drawn, so that its still shows where no script may run.
 _STYLE = f"""
 .jp-OutputArea-child{_LIVE} + .jp-OutputArea-child:has(.mechviz-twin){{display:none}}
 .jp-OutputArea-child:not({_LIVE}):has(+ .jp-OutputArea-child .mechviz-twin){{display:none}}
-.mechviz-page{{position:absolute;inset:0;background:var(--jp-layout-color0,Canvas);animation:mechviz-page 1s step-end}}
-@keyframes mechviz-page{{from{{display:none}}}}
-[data-jp-theme-light=false] .mechviz-page{{color-scheme:dark}}
+[data-jp-theme-light=false] .mechviz-twin{{color-scheme:dark}}
 """
+
+# What one twin may add to a notebook file, and how much of that may be what is fetched only when opened.
+TWIN_BYTES = 1_500_000
+TWIN_LAZY_BYTES = 250_000
+_TOO_LARGE = "A still: the interactive picture is larger than {:.1f} MB and was left out of the notebook; use .save()"
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,13 @@ class Twin:
     def to_html(self) -> str:
         """The still, covered by the document in a sandboxed iframe."""
         frame = iframe(self.document, height=self.height, title=self.title)
+        if len(frame) + len(self.still) > TWIN_BYTES:
+            frame = f"<p>{_TOO_LARGE.format(TWIN_BYTES / 1e6)}</p>"
+        else:
+            frame = f'<div style="position:absolute;inset:0">{frame}</div>'
         return (
             f'<div class="mechviz-twin" style="position:relative;min-height:{self.height}px"><style>{_STYLE}</style>'
-            f'<div class="mechviz-still">{self.still}</div><div class="mechviz-page">{frame}</div></div>'
+            f'<div class="mechviz-still">{self.still}</div>{frame}</div>'
         )
 
 

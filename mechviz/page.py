@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from mechviz import wire
 from mechviz.bundle import bundle_text
 from mechviz.version import __version__
 
-# Arrays beyond this budget are left out of a frozen twin; the view says how many were kept.
-TWIN_BYTES = 1_500_000
-
 # The bundle lies in the page as gzip + base64. The loader is allowed by its hash, and so is what it inflates: a
-# script whose text does not hash to the policy's second value does not run.
-_LOADER = """(async()=>{const t=atob(document.getElementById("mechviz-bundle").textContent),b=new Uint8Array(t.length);
-for(let i=0;i<t.length;i++)b[i]=t.charCodeAt(i);
+# script whose text does not hash to the policy's second value does not run. A frame waits until it is seen: a
+# notebook holds many, and those behind a live view never are.
+_LOADER = """const start=async()=>{const t=atob(document.getElementById("mechviz-bundle").textContent);
+const b=new Uint8Array(t.length);for(let i=0;i<t.length;i++)b[i]=t.charCodeAt(i);
 const s=document.createElement("script");s.type="module";
 s.textContent=await new Response(new Blob([b]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-document.head.append(s)})()"""
+document.head.append(s)},html=document.documentElement;if(html.className!="bare")start();
+else new IntersectionObserver((seen,o)=>{if(seen.some(e=>e.isIntersecting)){o.disconnect();start()}}).observe(html)"""
 
 _STYLE = """:root{color-scheme:light dark}html{background:#fff}body{margin:0 auto;max-width:1400px;padding:24px 28px;
 color:#16191d;font:400 14px/1.55 -apple-system,BlinkMacSystemFont,"Segoe UI",Roboto,"Helvetica Neue","Liberation Sans",
@@ -34,9 +34,9 @@ Arial,sans-serif;overflow-wrap:break-word}body>*{margin:0 auto}body>.figure{marg
 code,pre{font-family:"SF Mono",SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;font-size:.92em}
 pre{overflow:auto;padding:8px 12px;background:#f2f4f6}a{color:#0b5fc0}img{max-width:100%}
 table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #d9dde2}
-body.bare{padding:0;max-width:none}body.bare>.figure{margin:0}
+.bare body{padding:0;max-width:none}.bare .figure{margin:0}
 @media(prefers-color-scheme:dark){html{background:#111418}body{color:#e8eaed}pre{background:#1c2025}a{color:#6fb1ff}
-td,th{border-color:#30353c}}"""
+td,th{border-color:#30353c}}html.bare{background:transparent}html.bare.drawn{background:Canvas}"""
 
 
 @dataclass
@@ -67,41 +67,57 @@ def page_figure(
     selection: Mapping[str, list[int]],
     provenance: Iterable[Mapping[str, Any]],
     *,
-    max_bytes: int | None = None,
+    lazy_bytes: int | None = None,
 ) -> PageFigure:
-    """Encode every array of a figure; beyond `max_bytes` (compressed) the lazy ones are marked absent instead."""
+    """Encode the arrays of a figure.
+
+    Of those that are fetched when opened the first `lazy_bytes` (compressed) are kept and the others marked absent;
+    None keeps all.
+    """
     arrays: list[wire.Array] = []
 
     def refer(array: wire.Array, _path: str) -> dict[str, str]:
         arrays.append(array)
         return {"$array": f"a{len(arrays) - 1}"}
 
-    filled = {id: {"kind": kind, "props": wire.replace(props, refer)} for id, (kind, props) in views.items()}
+    filled = {id: {"kind": kind, "props": wire.replace(props, refer, id)} for id, (kind, props) in views.items()}
     figure = PageFigure(layout, filled, dict(selection), list(provenance))
-    with ThreadPoolExecutor() as pool:  # zlib lets go of the interpreter's lock
-        packed = pool.map(_pack, arrays)
-        left = max_bytes
-        # In the order of the views; what is drawn first is never left out.
-        for i, (array, (encoded, digest, blob)) in enumerate(zip(arrays, packed, strict=True)):
-            header = dict(encoded.header)
-            if array.lazy:
-                header["lazy"] = True
-            new = 0 if digest in figure.blobs else len(blob)
-            if array.lazy and left is not None and new > left:
-                header["absent"] = True
-            else:
-                left = None if left is None else left - new
-                header["blob"] = digest
-                figure.blobs[digest] = blob
-                if not array.lazy:
-                    figure.first.append(digest)
-            figure.arrays[f"a{i}"] = header
+    for i, (array, packed) in enumerate(zip(arrays, _packed(arrays, lazy_bytes), strict=True)):
+        header: dict[str, Any] = {"lazy": True} if array.lazy else {}
+        if packed is None:
+            header |= {"absent": True, "shape": list(array.shape)}
+        else:
+            header |= {**packed.header, "blob": packed.digest}
+            figure.blobs[packed.digest] = packed.blob
+            if not array.lazy:
+                figure.first.append(packed.digest)
+        figure.arrays[f"a{i}"] = header
     return figure
 
 
-def _pack(array: wire.Array) -> tuple[wire.Encoded, str, bytes]:
+class _Packed(NamedTuple):
+    header: dict[str, Any]
+    digest: str
+    blob: bytes
+
+
+def _pack(array: wire.Array) -> _Packed:
     encoded = array.encode()
-    return encoded, encoded.digest(), base64.b64encode(gzip.compress(encoded.data, 6, mtime=0))
+    return _Packed(encoded.header, encoded.digest(), base64.b64encode(gzip.compress(encoded.data, 6, mtime=0)))
+
+
+def _packed(arrays: Sequence[wire.Array], lazy_bytes: int | None) -> Iterator[_Packed | None]:
+    if lazy_bytes is None:
+        with ThreadPoolExecutor() as pool:  # zlib lets go of the interpreter's lock
+            yield from pool.map(_pack, arrays)
+        return
+    for array in arrays:
+        # No work on what will not be kept: a twin is made for every display.
+        packed = _pack(array) if not array.lazy or lazy_bytes > 0 else None
+        if packed and array.lazy:
+            lazy_bytes -= len(packed.blob)
+            packed = packed if lazy_bytes >= 0 else None
+        yield packed
 
 
 def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = False) -> str:
@@ -114,22 +130,22 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
     """
     items = list(items)
     figures = [item for item in items if isinstance(item, PageFigure)]
-    bundle = bundle_text()
+    bundle = _bundle(bundle_text())
     policy = (
         "default-src 'none'; "
-        f"script-src {_hash(_LOADER)} {_hash(bundle)}; style-src 'unsafe-inline'; "
+        f"script-src {_hash(_LOADER)} {bundle.hash}; style-src 'unsafe-inline'; "
         "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     provenance = [dict(p) for figure in figures for p in figure.provenance]
     meta = json.dumps({"mechviz": __version__, "figures": provenance}, ensure_ascii=True, default=str)
     head = (
-        f'<!doctype html><html lang="en" data-mechviz="page"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="en" class="{"bare" if bare else "page"}" data-mechviz="page"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><meta name="generator" content="mechviz {__version__}">'
         f'<meta name="mechviz-provenance" content="{escape(meta)}"><title>{_text(title)}</title>'
         f"<style>{_STYLE}</style></head>"
     )
-    parts = [head, '<body class="bare">' if bare else "<body>"]
+    parts = [head, "<body>"]
     blobs: dict[str, bytes] = {}
     first: list[str] = []
     for item in items:
@@ -142,8 +158,7 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
     # What the first picture needs stands before the script, the bulk after it: a large file is drawn while it loads.
     first = list(dict.fromkeys(first))
     parts.extend(_blob(digest, blobs[digest]) for digest in first)
-    packed = base64.b64encode(gzip.compress(bundle.encode(), 9, mtime=0)).decode()
-    parts.append(f'<script type="text/plain" id="mechviz-bundle">{packed}</script><script>{_LOADER}</script>')
+    parts.append(f'<script type="text/plain" id="mechviz-bundle">{bundle.packed}</script><script>{_LOADER}</script>')
     rest = set(blobs) - set(first)
     parts.extend(_blob(digest, blob) for digest, blob in blobs.items() if digest in rest)
     parts.append("</body></html>")
@@ -152,9 +167,11 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
 
 def iframe(document: str, *, height: int, title: str) -> str:
     """A document as a sandboxed iframe: its scripts run, without access to what it is embedded in."""
+    # Between single quotes only these two characters mean anything; the document is full of double ones.
+    quoted = document.replace("&", "&amp;").replace("'", "&#39;")
     return (
-        f'<iframe sandbox="allow-scripts allow-downloads" title="{_text(title)}" loading="lazy" '
-        f'style="width:100%;height:{height}px;border:0;display:block" srcdoc="{escape(document)}"></iframe>'
+        f'<iframe sandbox="allow-scripts allow-downloads" title="{_text(title)}" '
+        f"style=\"width:100%;height:{height}px;border:0;display:block\" srcdoc='{quoted}'></iframe>"
     )
 
 
@@ -178,6 +195,16 @@ def _inert_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     # Inside a script element only "<" matters ("</script", "<!--"); as an escape it is the same JSON.
     return f'<script type="application/json">{text.replace("<", chr(92) + "u003c")}</script>'
+
+
+class _Bundle(NamedTuple):
+    packed: str
+    hash: str
+
+
+@functools.lru_cache(maxsize=2)
+def _bundle(text: str) -> _Bundle:
+    return _Bundle(base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode(), _hash(text))
 
 
 def _hash(script: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mechviz import notebook, worker
-from mechviz.page import TWIN_BYTES, PageFigure, heading, html_page, iframe, markdown, page_figure
+from mechviz.page import PageFigure, heading, html_page, iframe, markdown, page_figure
 from mechviz.selection import Selection
 
 if TYPE_CHECKING:
@@ -189,10 +189,10 @@ class View:
             return {"kind": "view", "id": str(next(ids))}
         return {"kind": self._layout, "items": [child._layout_of(ids) for child in self._children]}
 
-    def _page_figure(self, max_bytes: int | None = None) -> PageFigure:
+    def _page_figure(self, lazy_bytes: int | None = None) -> PageFigure:
         layout, views = self.flat()
         provenance = [{"view": spec.kind, **spec.provenance} for spec in self._specs()]
-        return page_figure(layout, views, self._selection.to_dict(), provenance, max_bytes=max_bytes)
+        return page_figure(layout, views, self._selection.to_dict(), provenance, lazy_bytes=lazy_bytes)
 
     def _share(self, selection: Selection) -> None:
         self._selection = selection
@@ -215,7 +215,7 @@ class View:
         return sum(spec.height(_WIDTH) for spec in self._specs()) + 32 * (sum(1 for _ in self._specs()) - 1)
 
     def _twin(self) -> notebook.Twin:
-        document = html_page(self._title(), [self._page_figure(TWIN_BYTES)], bare=True)
+        document = html_page(self._title(), [self._page_figure(notebook.TWIN_LAZY_BYTES)], bare=True)
         return notebook.Twin(document, self.still(), self._height(), self._title())
 
     def __repr__(self) -> str:

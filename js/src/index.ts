@@ -37,11 +37,16 @@ export default () => {
 
 /** Draw every figure of a standalone page; its host elements carry `data-mechviz-figure`, its JSON lies beside them. */
 export async function openPage(document: Document): Promise<void> {
-  for (const host of document.querySelectorAll<HTMLElement>('[data-mechviz-figure]')) {
-    const json = host.querySelector('script[type="application/json"]')?.textContent ?? '{}';
-    const figure = JSON.parse(json) as FigureJson;
-    await mountFigure(host, figure, new PageBackend(document, figure), new AbortController().signal);
-  }
+  const hosts = [...document.querySelectorAll<HTMLElement>('[data-mechviz-figure]')];
+  await Promise.allSettled(hosts.map((host) => openFigure(document, host)));
+  // Until now a frame in a notebook was transparent: a still picture lies under it.
+  document.documentElement.classList.add('drawn');
+}
+
+async function openFigure(document: Document, host: HTMLElement): Promise<void> {
+  const json = host.querySelector('script[type="application/json"]')?.textContent ?? '{}';
+  const figure = JSON.parse(json) as FigureJson;
+  await mountFigure(host, figure, new PageBackend(document, figure), new AbortController().signal);
 }
 
 // A page says that it is one; in a notebook nothing happens on import.
