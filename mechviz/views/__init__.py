@@ -1,0 +1,1 @@
+"""The display functions, one file each."""

@@ -25,7 +25,7 @@ from mechviz.views._pattern_props import (
     layers_of,
 )
 from mechviz.views._pattern_wire import beyond, encoding_of, quantity_of, row_total, thumb_size, thumbs_of, values_of
-from mechviz.views.tokens import _named
+from mechviz.views._quantity import named
 
 
 @display
@@ -107,7 +107,7 @@ def attention(
     triangle = is_causal(sources, causal)
     thumb = thumb_size(len(sources))
     found = [summarise(source.weights(), causal=triangle, thumb=thumb) for source in sources]
-    quantity = quantity_of(found, _named(carried_quantity(pattern), name, None, scale, limits))
+    quantity = quantity_of(found, named(carried_quantity(pattern), name, None, scale, limits))
     ends = quantity.limits or (0.0, 1.0)
     encoding = encoding_of(sources, found, triangle, precision)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mechviz._text_still import text_still
 from mechviz.arrays import Quantity, Scale, quantity_of, to_numpy
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
+from mechviz.views._quantity import named
 
 
 @display
@@ -62,7 +63,7 @@ def tokens(
     _check_order(tokens, values)
     text = as_tokens(tokens)
     quantity = quantity_of(values)
-    quantity = _named(quantity, name, unit, scale, limits)
+    quantity = named(quantity, name, unit, scale, limits)
     numbers = None if values is None else _numbers(values, text)
     chosen = None if numbers is None else _scale(numbers, quantity)
     ramp_name, ends = chosen or ("ink", (0.0, 1.0))
@@ -103,32 +104,6 @@ def _are_strings(x: Any) -> bool:
     if isinstance(x, np.ndarray):
         return x.dtype.kind == "U"
     return isinstance(x, list | tuple) and len(x) > 0 and all(isinstance(item, str) for item in x)
-
-
-def _named(given: Quantity | None, name: str | None, unit: str | None, scale: Scale | None, limits: Any) -> Quantity:
-    """The quantity with what the caller says in place of what the array says."""
-    if scale is not None and scale not in get_args(Scale):
-        raise ValueError(f"scale must be one of {', '.join(get_args(Scale))}; got {scale!r}")
-    given = given or Quantity("")
-    return Quantity(
-        name=given.name if name is None else str(name),
-        unit=given.unit if unit is None else str(unit),
-        scale=scale or given.scale,
-        # Limits belong to their scale: another scale takes them from the data.
-        limits=_limits(limits) if limits is not None else given.limits if scale in (None, given.scale) else None,
-        reference=given.reference,
-        reference_name=given.reference_name,
-    )
-
-
-def _limits(limits: Any) -> tuple[float, float]:
-    try:
-        low, high = (float(end) for end in limits)
-    except (TypeError, ValueError):
-        raise TypeError(f"limits must be two numbers, (low, high); got {limits!r}") from None
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"limits must be finite with low < high; got ({low:g}, {high:g})")
-    return low, high
 
 
 def _numbers(values: Any, text: Tokens) -> np.ndarray:
