@@ -52,7 +52,7 @@ test('a bar has two to four ticks: its limits, and round numbers apart from each
       expect(marks.length, `${limits} ${curve}: ${marks}`).toBeLessThanOrEqual(4);
       expect(marks[0]).toBe(limits[0] + (curve === 'log' ? 1e-4 * (limits[1] - limits[0]) : 0));
       expect(marks.at(-1)).toBeCloseTo(limits[1], 9);
-      expect(marks.toSorted((a, b) => a - b)).toEqual(marks);
+      expect([...marks].sort((a, b) => a - b)).toEqual(marks);
     }
   }
 });

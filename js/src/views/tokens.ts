@@ -48,7 +48,7 @@ export function summarize(values: ArrayLike<number>, scale: Scale | null, specia
       sum += value;
     } else summary.infinite++;
   }
-  const equal = low === high && values.length > 1 ? low : undefined;
+  const equal = low === high && summary.finite + summary.infinite > 1 ? low : undefined;
   return { ...summary, mean: sum / summary.finite, equal };
 }
 
@@ -63,8 +63,8 @@ export function meanLine(summary: Summary, quantity: QuantityJson): string {
 export function notes(summary: Summary, scale: Scale | null, quantity: QuantityJson, reference: ReferenceJson | null) {
   const parts: string[] = [];
   if (summary.equal !== undefined) {
-    const others = summary.nan ? ' others' : '';
-    parts.push(`all${others} values equal ${withUnit(short(summary.equal), quantity)}`);
+    const which = summary.nan ? 'all other values' : 'all values';
+    parts.push(`${which} equal ${withUnit(short(summary.equal), quantity)}`);
   }
   if (scale && summary.above + summary.below) parts.push(`bar on top: ${outside(summary, scale, quantity, reference)}`);
   if (summary.hatched) parts.push(`hatched: ${plural(summary.hatched, 'token')} without a value`);
