@@ -11,9 +11,14 @@ export interface Head {
 }
 
 export interface GridPlan {
+  /** From one thumbnail to the next, across and down. */
   pitch: number;
+  pitchDown: number;
   gap: number;
+  /** A thumbnail: its longer side, and both. */
   thumb: number;
+  across: number;
+  down: number;
   left: number;
   top: number;
   width: number;
@@ -30,21 +35,33 @@ const TOP = 18;
 /** Below this width a grid is given the whole width of its view. */
 const NARROWEST = 10;
 
-/** The grid for a width; `largest` is the pitch that it grows to. */
-export function gridOf(width: number, layers: number, heads: number, largest: number): GridPlan {
+/** The grid for a width; `largest` is the pitch that it grows to, `shape` the queries and keys of a pattern. */
+export function gridOf(
+  width: number,
+  layers: number,
+  heads: number,
+  largest: number,
+  shape: readonly [queries: number, keys: number],
+): GridPlan {
   const pitch = Math.max(4, Math.min(largest, Math.floor((width - LABEL) / heads)));
   const gap = pitch >= 24 ? 6 : pitch >= 16 ? 3 : 1;
   const [left, thumb] = [LABEL + gap, pitch - gap];
+  // Thumbnails keep the shape of their pattern.
+  const side = (count: number) => Math.max(3, Math.round((thumb * count) / Math.max(...shape)));
+  const pitchDown = side(shape[0]) + gap;
   return {
     pitch,
+    pitchDown,
     gap,
     thumb,
+    across: side(shape[1]),
+    down: side(shape[0]),
     left,
     top: TOP,
     width: left + heads * pitch - gap,
-    height: TOP + layers * pitch - gap,
+    height: TOP + layers * pitchDown - gap,
     everyHead: pitch >= 22 ? 1 : 8,
-    everyLayer: pitch >= 12 ? 1 : 4,
+    everyLayer: pitchDown >= 12 ? 1 : 4,
     loupe: thumb < 24,
   };
 }
@@ -56,13 +73,13 @@ export function fitsColumn(heads: number, width: number): boolean {
 
 /** Top left corner of a head's thumbnail. */
 export function cornerOf(plan: GridPlan, head: Pick<Head, 'row' | 'column'>): { x: number; y: number } {
-  return { x: plan.left + head.column * plan.pitch, y: plan.top + head.row * plan.pitch };
+  return { x: plan.left + head.column * plan.pitch, y: plan.top + head.row * plan.pitchDown };
 }
 
 /** Index of the head whose thumbnail (with half of the gap around it) is under a point. */
 export function headAt(plan: GridPlan, heads: Head[], x: number, y: number): number | undefined {
   const column = Math.floor((x - plan.left + plan.gap / 2) / plan.pitch);
-  const row = Math.floor((y - plan.top + plan.gap / 2) / plan.pitch);
+  const row = Math.floor((y - plan.top + plan.gap / 2) / plan.pitchDown);
   const found = heads.findIndex((head) => head.row === row && head.column === column);
   return found < 0 ? undefined : found;
 }

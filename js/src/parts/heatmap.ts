@@ -105,9 +105,6 @@ export interface Shown {
   strong: boolean;
 }
 
-/** Weights from here on are named in bold (of what the scale ends at). */
-export const STRONG = 0.05;
-
 /**
  * The labels of one axis: what is pointed at first, then the ends, then the strong ones of the row or column, then
  * every n-th.
@@ -117,9 +114,10 @@ export function labelsOf(count: number, pitch: number, pointed: number[], strong
     ...pointed.map((index) => ({ index, rank: 0 })),
     ...[0, count - 1].map((index) => ({ index, rank: 1 })),
     ...[...strong].map((index) => ({ index, rank: 2 })),
-    ...thinned(count, pitch, APART).map((index) => ({ index, rank: 3 })),
+    ...thinned(count, pitch, pitch < 12 ? APART : pitch).map((index) => ({ index, rank: 3 })),
   ];
-  return place(wishes, pitch, Math.min(APART, pitch)).map((index) => ({
+  // From 12 px on every token has its label.
+  return place(wishes, pitch, pitch < 12 ? APART : pitch).map((index) => ({
     index,
     strong: pointed.includes(index) || strong.has(index),
   }));
