@@ -7,6 +7,7 @@ from html import escape
 
 import numpy as np
 
+from mechviz._visible import prose
 from mechviz.arrays import Quantity, Scale
 from mechviz.still import ramp
 from mechviz.text import Tokens
@@ -52,7 +53,7 @@ def text_still(
         for style, shown, label in zip(styles, text.shown[:n], text.label[:n], strict=True)
     )
     more = f"<div>… {len(text) - n:,} more tokens</div>" if len(text) > n else ""
-    head = f"<div><b>{escape(title)}</b></div>{legend}"
+    head = f"<div><b>{escape(prose(title))}</b></div>{legend}"
     return f'{head}<div style="font-family:monospace;white-space:pre-wrap;line-height:1.8">{spans}</div>{more}'
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mechviz import notebook, worker
+from mechviz._visible import prose
 from mechviz.page import PageFigure, heading, html_page, iframe, markdown, page_figure
 from mechviz.selection import Selection
 
@@ -93,11 +94,12 @@ class View:
         """
         provenance = dict(provenance or {})
         count = len(props["tokens"]["label"]) if "tokens" in props else None
+        # Names come from anywhere; a lone surrogate among them could not be sent.
         frame = {
-            "title": title,
-            "site": site,
-            "provenance": _provenance_line(provenance, count),
-            "edits": [str(edit) for edit in provenance.get("edits", ())],
+            "title": prose(title),
+            "site": None if site is None else prose(site),
+            "provenance": [prose(part) for part in _provenance_line(provenance, count)],
+            "edits": [prose(str(edit)) for edit in provenance.get("edits", ())],
         }
         spec = Spec(kind, {**props, "frame": frame}, provenance, answers or {}, still, height)
         return cls(spec=spec, selection=selection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, get_args
 
+from mechviz._visible import prose
 from mechviz.arrays import Quantity, Scale
 
 
@@ -14,8 +15,8 @@ def named(given: Quantity | None, name: str | None, unit: str | None, scale: Sca
         raise ValueError(f"scale must be one of {', '.join(get_args(Scale))}; got {scale!r}")
     given = given or Quantity("")
     return Quantity(
-        name=given.name if name is None else str(name),
-        unit=given.unit if unit is None else str(unit),
+        name=given.name if name is None else prose(str(name)),
+        unit=given.unit if unit is None else prose(str(unit)),
         scale=scale or given.scale,
         # Limits belong to their scale: another scale takes them from the data.
         limits=_limits(limits) if limits is not None else given.limits if scale in (None, given.scale) else None,
