@@ -57,7 +57,7 @@ export function scaleOf(scale: Pick<Scale, 'ramp' | 'limits'>, mode: Mode): Scal
 }
 
 export function scaleLabel(quantity: string, mode: Mode): string {
-  return mode === 'row' ? `${quantity} ÷ row maximum` : `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
+  return mode === 'row' ? 'share of the row’s maximum' : `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
 }
 
 /** The head picked in the figure's selection, if it is one of these. */
