@@ -39,7 +39,7 @@ def install(packages: list[str]) -> bool:
     if prefix is not None:
         print(f"mechviz: installing {', '.join(packages)} with apt", file=sys.stderr)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        steps = [[*prefix, "apt-get", "update", "-qq"], [*prefix, *command, "-qq"]]
+        steps = [[*prefix, "apt-get", "update", "-qq"], [*prefix, *command, "-qq", "-o", "Dpkg::Use-Pty=0"]]
         if all(subprocess.run(step, env=quiet, stdout=sys.stderr, check=False).returncode == 0 for step in steps):
             return True
     print(f"mechviz: please run\n  sudo apt-get update && sudo {' '.join(command)}", file=sys.stderr)
