@@ -44,10 +44,11 @@ def text_still(
         low, high = limits
         with np.errstate(invalid="ignore"):
             places = np.clip((values[:n].astype(np.float64) - low) / (high - low), 0, 1) * 255
-        styles = ["color:#4a5058" if math.isnan(place) else palette[round(place)] for place in places.tolist()]
+        styles = ["" if math.isnan(place) else palette[round(place)] for place in places.tolist()]
         swatches = "".join(f'<span style="{palette[k]}">&nbsp;&nbsp;</span>' for k in range(0, 256, 17))
         label = ", ".join(filter(None, (quantity.name, quantity.unit)))
-        legend = f"<div>{escape(label)} {low:.3g} {swatches} {high:.3g}</div>"
+        if not np.isnan(values).all():
+            legend = f"<div>{escape(label)} {low:.3g} {swatches} {high:.3g}</div>"
     spans = "".join(
         f'<span style="{style}">{_prose(shown or label)}</span>' + ("<br>" if shown.endswith("\n") else "")
         for style, shown, label in zip(styles, text.shown[:n], text.label[:n], strict=True)
