@@ -16,7 +16,6 @@ from mechviz.text import Tokens
 from mechviz.version import __version__
 from mechviz.view import View, column, row
 from mechviz.view import make_page as page
-
 from mechviz.views.attention import attention
 from mechviz.views.tokens import tokens
 
