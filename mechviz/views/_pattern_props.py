@@ -208,6 +208,8 @@ def find_head(head: Any, heads: Sequence[HeadSource], numbers: Sequence[int]) ->
 
 def is_causal(heads: Sequence[HeadSource], given: bool | None) -> bool:
     """Whether no query reads from a key behind it: as the caller says (checked), as patterns know, or as arrays show."""
+    if given is not None and not isinstance(given, bool | np.bool_):
+        raise TypeError(f"causal must be True, False or None; got {given!r}")
     queries, keys = heads[0].pattern.shape[1:]
     if queries != keys:
         if given:
@@ -216,7 +218,7 @@ def is_causal(heads: Sequence[HeadSource], given: bool | None) -> bool:
     if given is not None:
         if given:
             _check_causal(heads)
-        return given
+        return bool(given)
     return all((not isinstance(s.pattern, Dense) and s.pattern.causal) or _is_masked(s.weights()) for s in heads)
 
 
