@@ -81,7 +81,7 @@ class Dense:
         self.array = self.ops.real(array, name="pattern")
         if self.array.ndim != 3:
             raise ValueError(f"pattern must have shape (head, query, key); got {self.array.shape}")
-        self.shape: tuple[int, int, int] = self.array.shape
+        self.shape: tuple[int, int, int] = tuple(self.array.shape)
         self.causal = self._is_causal() if causal is None else causal
         self.names = head_names(names, self.shape[0])
 

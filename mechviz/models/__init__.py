@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from .load import load
-from .model import Model
-from .trace import Trace
+from .requirements import check_versions
+
+check_versions()
+
+from .load import load  # noqa: E402
+from .model import Model  # noqa: E402
+from .trace import Trace  # noqa: E402
 
 __all__ = ["Model", "Trace", "load"]

@@ -38,6 +38,7 @@ class BlockPlan:
     norms: tuple[str, ...] = ()
     neurons: tuple[str, ...] = ()
     no_neurons: str = ""
+    certain: bool = True  # False where a part wrote nothing but zeros, which fits more than one equation
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ def load(
         A `Model`. One that you give stays yours: nothing on it is changed, not even its mode.
 
     Raises:
+        TypeError: ``x`` is none of these.
         ValueError: ``device``, ``dtype`` or other options with a model that is loaded already.
 
     Example:
@@ -46,7 +47,11 @@ def load(
             raise ValueError(
                 "device=, dtype= and other options are for models that load() reads; yours is left as it is"
             )
+        if not hasattr(x, "config") or not hasattr(x, "get_input_embeddings"):
+            raise TypeError(f"expected a transformers model with a config and input embeddings; got {type(x).__name__}")
         return Model(x, _tokenizer(tokenizer) if isinstance(tokenizer, (str, Path)) else tokenizer)
+    if x is not None and not isinstance(x, (str, Path)):
+        raise TypeError(f"expected nothing, a name, a folder or a model; got {type(x).__name__}")
     if x is None:
         module = AutoModelForCausalLM.from_pretrained(
             EMBEDDED, dtype=dtype or torch.float32, use_safetensors=True, **kwargs

@@ -104,9 +104,12 @@ class Model:
             inputs["logits_to_keep"] = 1
         if not self.module.training:
             return record(self.module, self._stack.blocks, inputs)
-        before = _random_state(self.device)
-        tape = record(self.module, self._stack.blocks, inputs)
-        if not all(map(torch.equal, before, _random_state(self.device))):
+        devices = [self.device.index or 0] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):  # whatever is drawn below, the user's random numbers go on from here
+            before = _random_state(self.device)
+            tape = record(self.module, self._stack.blocks, inputs)
+            drawn = not all(map(torch.equal, before, _random_state(self.device)))
+        if drawn:
             raise ValueError(
                 f"{self.name} is in training mode and drew random numbers (dropout): no replay could repeat that. "
                 "Call .eval() on it first; mechviz does not switch it for you"

@@ -29,6 +29,7 @@ class _Block:
     post: torch.Tensor  # [position, d_model]
     parts: list[_Part]
     attention: frozenset[str]  # names of the parts that carry what attention read, and nothing else
+    experts: bool  # whether a router sends tokens to experts
 
     @property
     def writers(self) -> list[_Part]:
@@ -55,18 +56,20 @@ def find_plan(
         if call.finished and out is not None and call.module in names:
             parts.append(_Part(names[call.module], call.module, order, stream_of(call.input, pre), out))
     carriers = _carriers(pre, parts, [names[module] for module in attention if module in names])
-    seen = _Block(pre, block.output.reshape(-1, block.output.shape[-1]), parts, carriers)
+    experts = any("expert" in type(module).__name__.lower() for module in names)
+    seen = _Block(pre, block.output.reshape(-1, block.output.shape[-1]), parts, carriers, experts)
     for search in (_sequential, _post_norm, _parallel, _single):
         plan = search(seen)
         if plan is not None:
-            return _with_neurons(plan, seen)
+            certain = all(bool(writer.out.any()) for writer in seen.writers)
+            return replace(_with_neurons(plan, seen), certain=certain)
     return BlockPlan(no_neurons="what the MLP adds to the stream could not be told apart")
 
 
 def _sequential(block: _Block) -> BlockPlan | None:
     for reader in block.parts:
         mid = reader.given
-        if mid is None or mid.shape != block.pre.shape or torch.equal(mid, block.pre):
+        if mid is None or mid.shape != block.pre.shape:
             continue
         before = [w for w in block.writers if w.order < reader.order and not reader.name.startswith(w.name + ".")]
         after = [w for w in block.writers if w.order >= reader.order and w.name not in block.attention]
@@ -146,10 +149,9 @@ def _with_neurons(plan: BlockPlan, block: _Block) -> BlockPlan:
     way = _way_to(target.out, block, depth=3)
     if way:
         return replace(plan, neurons=way)
-    experts = any("expert" in type(part.module).__name__.lower() for part in block.parts)
     reason = (
         "its MLP routes each token to experts, so there is no one array of neurons per position"
-        if experts
+        if block.experts
         else "no single linear layer writes what the MLP adds to the stream"
     )
     return replace(plan, no_neurons=reason)
@@ -157,7 +159,7 @@ def _with_neurons(plan: BlockPlan, block: _Block) -> BlockPlan:
 
 def _way_to(target: torch.Tensor, block: _Block, depth: int) -> tuple[str, ...]:
     """Names from a linear layer to ``target``: its output, passed on through modules such as norms and dropout."""
-    writers = [w for w in block.writers if w.name not in block.attention and torch.equal(w.out, target)]
+    writers = [w for w in block.writers if torch.equal(w.out, target)]
     for writer in writers:
         if is_linear(writer.module):
             return (writer.name,)

@@ -27,6 +27,7 @@ class Stack:
 
     name: str
     blocks: tuple[nn.Module, ...]
+    known: bool = True  # blocks by transformers' own marking; else by their looks, and the probe has to confirm it
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Structure:
     @property
     def settled(self) -> bool:
         """Whether everything was found. Weights that are zero, as at the start of a training, can hide an equation."""
-        return self.unembedding is not None and all(plan.kind for plan in self.plans)
+        return self.unembedding is not None and all(plan.kind and plan.certain for plan in self.plans)
 
 
 def find_stack(model: nn.Module) -> Stack:
@@ -57,7 +58,8 @@ def find_stack(model: nn.Module) -> Stack:
     """
     lists = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m)]
     found = [(name, m) for name, m in lists if all(isinstance(unwrap(b), GradientCheckpointingLayer) for b in m)]
-    if not found:  # code that came with a checkpoint: blocks of one or two classes that hold modules of their own
+    known = bool(found)
+    if not known:  # code that came with a checkpoint: blocks of one or two classes that hold modules of their own
         found = [
             (name, m) for name, m in lists if len({type(b) for b in m}) <= 2 and all(list(b.children()) for b in m)
         ]
@@ -65,7 +67,7 @@ def find_stack(model: nn.Module) -> Stack:
     if not outer:
         raise NotImplementedError(f"{type(model).__name__} has no list of transformer blocks that mechviz can find")
     name, blocks = max(outer, key=lambda item: len(item[1]))
-    return Stack(name, tuple(blocks))
+    return Stack(name, tuple(blocks), known)
 
 
 def unwrap(module: Any) -> Any:
@@ -95,6 +97,7 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
     logits = output["logits"] if isinstance(output, dict) else output[0]
 
     plans, functional, inside = [], [], set()
+    stream: torch.Tensor | None = None
     for block in stack.blocks:
         own = {m: name for name, m in block.named_modules() if name}
         inside |= {block, *own}
@@ -102,11 +105,13 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
         seen = [place[-1] for place, _ in called.found if block in place]
         functional.append(bool(seen and not heard))
         call = watch.of(block)
-        if call is None:
-            raise NotImplementedError(f"block {len(plans)} of {stack.name} did not run")
+        if call is None or call.input is None or call.output is None:
+            raise NotImplementedError(f"block {len(plans)} of {stack.name} did not run on a residual stream")
+        if not stack.known and stream is not None and not torch.equal(stream, call.input):
+            raise NotImplementedError(f"what leaves block {len(plans) - 1} of {stack.name} does not enter the next one")
+        stream = call.output
         plans.append(find_plan(call, [c for c in watch.calls if c.module in own], own, heard or seen))
-    last = watch.of(stack.blocks[-1])
-    assert last is not None and last.output is not None
+    assert stream is not None
     outer = [call for call in watch.calls if call.finished and call.module not in inside]
-    stream = last.output.reshape(-1, last.output.shape[-1])
+    stream = stream.reshape(-1, stream.shape[-1])
     return Structure(tuple(plans), tuple(functional), find_unembedding(names, outer, stream, logits.detach()[0]))

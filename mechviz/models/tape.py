@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.cache_utils import Cache
 
 from .capture import AttentionCall, Listener, Recorder, StopForward, listen
 from .watch import ModuleCall, Watch, first_tensor, swap
@@ -159,6 +160,9 @@ def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any]
         raise NotImplementedError(f"the model's {len(number)} blocks should run once each, in order; they ran as {ran}")
     if any(call.overwritten for call in watch.calls):
         return record(model, number, inputs, clone=True)
+    for call in watch.calls:  # a cache would be filled again by a replay; without one a block computes the same
+        call.args = tuple(None if isinstance(value, Cache) else value for value in call.args)
+        call.kwargs = {name: None if isinstance(value, Cache) else value for name, value in call.kwargs.items()}
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
     logits = output["logits"] if isinstance(output, dict) else output[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -110,24 +111,25 @@ def _finish(x: torch.Tensor, logits: torch.Tensor) -> tuple[float, float | None]
     factor = _fit(x, logits)
     if factor is not None:
         return factor, None
-    cap = _cap(x.double(), logits.double())
+    cap = _cap(x, logits)
     return None if cap is None else (1.0, cap)
 
 
-def _cap(x: torch.Tensor, y: torch.Tensor) -> float | None:
-    """``c`` with ``y == c * tanh(x / c)``, by bisection at the largest entry, where the cap shows most."""
+def _cap(x: torch.Tensor, logits: torch.Tensor) -> float | None:
+    """``c`` with ``logits == c * tanh(x / c)``: by bisection at the largest entry, where the cap shows most, then rounded.
+
+    A half-precision entry says it to a few parts in a thousand; the round number is the one that gives the very bits.
+    """
     at = int(x.abs().argmax())
-    big, capped = float(x.flatten()[at].abs()), float(y.flatten()[at].abs())
-    low, high = capped, 1e6
+    big, capped = float(x.flatten()[at].abs()), float(logits.flatten()[at].abs())
     if not 0 < capped < big:
         return None
-    for _ in range(200):
+    low, high = capped, 1e6
+    for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if middle * _tanh(big / middle) < capped else (low, middle)
-    cap = round(high, 3) if abs(round(high, 3) - high) < 1e-3 * high else high
-    close = (torch.tanh(x / cap) * cap - y).abs().amax() <= 1e-5 * capped
-    return cap if bool(close) else None
-
-
-def _tanh(x: float) -> float:
-    return float(torch.tanh(torch.tensor(x, dtype=torch.float64)))
+        low, high = (middle, high) if middle * math.tanh(big / middle) < capped else (low, middle)
+    for cap in (round(high, -1), round(high), round(high, 1), round(high, 2), high):
+        if cap > 0 and torch.equal(torch.tanh(x / cap) * cap, logits):
+            return float(cap)
+    close = ((torch.tanh(x / high) * high - logits).abs() <= 8 * torch.finfo(logits.dtype).eps * high).all()
+    return high if bool(close) else None

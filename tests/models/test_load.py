@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+import transformers
+from zoo import build, ids
+
+from mechviz.models import Model, Trace, load, requirements
+from mechviz.models.fingerprint import fingerprint
+from mechviz.models.load import EMBEDDED
+from mechviz.models.structure import PROBE_LENGTH
+
+TEXT = "Mary gave"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_tokenizer):
+    path = tmp_path_factory.mktemp("models") / "tiny-llama"
+    build("llama", dtype=torch.bfloat16).save_pretrained(path)
+    make_tokenizer().save_pretrained(path)
+    return path
+
+
+def test_a_model_and_its_tokenizer(make_tokenizer):
+    module = build("llama")
+    model = load(module, make_tokenizer())
+    assert isinstance(model, Model) and model.module is module
+    trace = model.trace(TEXT)
+    assert isinstance(trace, Trace)
+    assert "".join(trace.tokens.text) == TEXT and len(trace) == len(trace.tokens) == len(trace.loss)
+    assert torch.equal(trace.logits, model.trace(list(trace.tokens.ids)).logits)
+
+
+def test_a_local_folder(folder):
+    model = load(folder)
+    assert model.dtype == torch.bfloat16 and not model.module.training  # the checkpoint's own dtype
+    assert load(str(folder), dtype=torch.float32, device="cpu").dtype == torch.float32
+    assert load(folder, attn_implementation="eager").trace(ids()).tokens.provenance["attention"] == "eager"
+    # pictures carry the name to other people: no folders of this machine in it
+    assert model.name == "tiny-llama"
+    assert "".join(model.trace(TEXT).tokens.text) == TEXT
+
+
+def test_a_folder_without_safetensors_is_not_unpickled(tmp_path):
+    model = build("llama")
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load(tmp_path)
+
+
+def test_options_do_not_change_a_model_of_yours():
+    for options in ({"device": "cpu"}, {"dtype": torch.bfloat16}, {"attn_implementation": "eager"}):
+        with pytest.raises(ValueError, match="yours is left as it is"):
+            load(build("gpt2"), **options)
+
+
+def test_something_that_is_no_language_model():
+    with pytest.raises(
+        TypeError, match=r"expected a transformers model with a config and input embeddings; got Linear"
+    ):
+        load(torch.nn.Linear(2, 2))
+    with pytest.raises(TypeError, match=r"expected nothing, a name, a folder or a model; got int"):
+        load(5)
+
+
+def test_provenance(make_tokenizer):
+    model = load(build("llama"), make_tokenizer(bos=True))
+    provenance = dict(model.trace(TEXT).tokens.provenance)
+    assert provenance.pop("weights") == fingerprint(model.module)
+    assert provenance == {
+        "model": "LlamaForCausalLM",
+        "text": hashlib.sha256(TEXT.encode()).hexdigest()[:12],
+        "dtype": "float32",
+        "device": "cpu",
+        "bos": True,
+        "attention": "sdpa",
+        "transformers": transformers.__version__,
+        "edits": [],
+    }
+    assert model.trace(ids()).tokens.provenance["text"] is None
+
+
+def test_fingerprint_follows_the_weights():
+    model = build("llama")
+    before = fingerprint(model)
+    assert before == fingerprint(model) == fingerprint(build("llama")) != fingerprint(build("llama", seed=1))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True).step()
+    assert fingerprint(model) != before
+
+
+@pytest.mark.parametrize(
+    # (tokenizer adds one, bos=, beginning-of-sequence tokens in front)
+    ("adds", "bos", "expected"),
+    [(False, None, 0), (False, True, 1), (False, False, 0), (True, None, 1), (True, True, 1), (True, False, 0)],
+)
+def test_beginning_of_sequence(make_tokenizer, adds, bos, expected):
+    model = load(build("llama"), make_tokenizer(bos=adds))
+    tokens = model.trace(TEXT, bos=bos).tokens
+    assert tokens.ids.count(1) == expected == int(tokens.provenance["bos"])
+    assert tokens.role[0] == ("BOS" if expected else None)
+
+
+def test_never_a_double_beginning(make_tokenizer):
+    model = load(build("llama"), make_tokenizer(bos=True))
+    written = model.trace("<s>" + TEXT)  # as a chat template writes it
+    assert written.tokens.ids == model.trace(TEXT).tokens.ids
+    assert model.trace(list(written.tokens.ids), bos=True).tokens.ids == written.tokens.ids
+    plain = model.trace(TEXT, bos=False).tokens.ids
+    assert model.trace(list(plain)).tokens.ids == plain  # ids are taken as they are
+    assert model.trace(list(plain), bos=True).tokens.ids == written.tokens.ids
+
+
+def test_ids_of_any_kind():
+    model = load(build("llama"))
+    expected = model.trace(ids()).logits
+    for form in (torch.tensor(ids()), torch.tensor([ids()]), tuple(ids()), torch.tensor(ids()).numpy()):
+        assert torch.equal(model.trace(form).logits, expected)
+    assert list(model.trace([7, 8, 9]).tokens) == ["7", "8", "9"]  # no tokenizer: ids are their own labels
+
+
+def test_what_cannot_be_traced(make_tokenizer):
+    model = load(build("gpt2"), make_tokenizer())
+    with pytest.raises(ValueError, match="the text holds no tokens"):
+        model.trace("")
+    with pytest.raises(ValueError, match="the text holds no tokens"):
+        model.trace([])
+    with pytest.raises(ValueError, match="ids must be between 0 and 96, the vocabulary of .*; got 97"):
+        model.trace([3, 97])
+    with pytest.raises(ValueError, match="has positions for 64 tokens; the text has 65"):
+        model.trace([3] * 65)
+    with pytest.raises(ValueError, match=r"ids must have shape \(position,\) or \(1, position\); got \(2, 3\)"):
+        model.trace([[1, 2, 3], [4, 5, 6]])
+    with pytest.raises(TypeError, match="a text or integer ids; got float64 values"):
+        model.trace([0.5])
+    with pytest.raises(ValueError, match="without a tokenizer"):
+        load(build("gpt2")).trace(TEXT)
+    with pytest.raises(ValueError, match="has no beginning-of-sequence token"):
+        load(build("gpt2")).trace(ids(), bos=True)
+    assert load(build("llama")).trace([3] * 65).attention[0].shape == (4, 65, 65)  # rotary positions have no end
+
+
+def test_weights_that_hide_an_equation_are_probed_again():
+    module = build("llama")
+    projections = [block.self_attn.o_proj.weight for block in module.model.layers]
+    kept = [weight.detach().clone() for weight in projections]
+    with torch.no_grad():
+        for weight in projections:
+            weight.zero_()  # as at the start of a training: attention adds nothing, so mid is pre
+    model = load(module)
+    early = model.trace(ids())
+    assert torch.equal(early.resid_mid[1], early.resid_pre[1]) and not model.structure.settled
+    with torch.no_grad():
+        for weight, value in zip(projections, kept, strict=True):
+            weight.copy_(value)
+    late = model.trace(ids(PROBE_LENGTH))
+    assert not torch.equal(late.resid_mid[1], late.resid_pre[1]) and model.structure.settled
+
+
+def test_versions_are_asked_for_in_one_line(monkeypatch):
+    requirements.check_versions()
+    monkeypatch.setitem(requirements.NEEDED, "transformers", (99, 1))
+    with pytest.raises(ImportError, match=r"^transformers>=99.1 is needed to load models; this is transformers \S+$"):
+        requirements.check_versions()
+    monkeypatch.setitem(requirements.NEEDED, "no-such-package", (1, 0))
+    monkeypatch.delitem(requirements.NEEDED, "transformers")
+    with pytest.raises(ImportError, match=r'no-such-package>=1.0 is needed .* pip install "mechviz-interp\[models\]"'):
+        requirements.check_versions()
+
+
+@pytest.mark.skipif(not (EMBEDDED / "model.safetensors").exists(), reason="the embedded model is not built")
+def test_the_embedded_model():
+    model = load()
+    assert model.name == "mechviz-demo" and model.dtype == torch.float32
+    trace = model.trace("When Mary and John went to the store, John gave a drink to")
+    assert trace.tokens.role[0] == "BOS" and trace.tokens.provenance["bos"] is True
+    assert trace.tokens[1:3] == ["When", "·Mary"]
+    assert model.trace(" Mary", bos=False).tokens.role == (None,)
+    assert len(trace.attention) == len(trace.resid_mid) == len(trace.neurons) == model.n_layers
+    assert trace.attention[0].causal and trace.loss[1:].isfinite().all()
+    assert model.tokenizer.decode(trace.logits[-1].argmax()) == " Mary"
