@@ -172,6 +172,9 @@ test('one stop of the Tab key, then arrows by token and by line, Home, End, Ente
   }
   await userEvent.keyboard('{ArrowRight}{Enter}');
   expect(written.at(-1)).toMatchObject({ positions: [1] });
+  await userEvent.keyboard('{ArrowRight}{Shift>}{Enter} {/Shift}'); // Shift-Enter is the notebook's
+  expect(written).toHaveLength(2);
+  expect(written.at(-1)).toMatchObject({ positions: [1, 2] });
   expect(root.querySelectorAll('[tabindex="0"]')).toHaveLength(1);
   expect(getComputedStyle(root.activeElement!).outlineStyle).toBe('solid');
   await userEvent.tab();
