@@ -1,6 +1,6 @@
 /** What stands behind a figure: a kernel, the data in a page, or (later) a static site's files. */
-import type { NdArray } from "./wire";
-import type { Selection } from "./selection";
+import type { NdArray } from './wire';
+import type { Selection } from './selection';
 
 export interface Answer {
   value: unknown;

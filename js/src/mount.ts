@@ -1,17 +1,17 @@
 /** One way to put a figure on a page, for the live widget and for standalone files alike. */
-import { mount, unmount, type Component } from "svelte";
-import type { Backend } from "./backend";
-import { Figure, type FigureJson } from "./figure.svelte";
-import FigureView from "./FigureView.svelte";
-import { watchTheme } from "./theme";
-import tokens from "./tokens.css?raw";
-import type { ViewProps } from "./views/types";
+import { mount, unmount, type Component } from 'svelte';
+import type { Backend } from './backend';
+import { Figure, type FigureJson } from './figure.svelte';
+import FigureView from './FigureView.svelte';
+import { watchTheme } from './theme';
+import tokens from './tokens.css?raw';
+import type { ViewProps } from './views/types';
 
-const modules = import.meta.glob<{ default: Component<ViewProps> }>("./views/*.svelte", { eager: true });
+const modules = import.meta.glob<{ default: Component<ViewProps> }>('./views/*.svelte', { eager: true });
 
 /** Component by kind; the stem of its file is the name of the display function. */
 export const components: Record<string, Component<ViewProps>> = Object.fromEntries(
-  Object.entries(modules).map(([path, module]) => [path.slice("./views/".length, -".svelte".length), module.default]),
+  Object.entries(modules).map(([path, module]) => [path.slice('./views/'.length, -'.svelte'.length), module.default]),
 );
 
 /**
@@ -24,16 +24,16 @@ export async function mountFigure(
   backend: Backend,
   signal: AbortSignal,
 ): Promise<Figure> {
-  const host = document.createElement("div");
-  host.className = "mechviz";
+  const host = document.createElement('div');
+  host.className = 'mechviz';
   // The frozen twin beside a live view hides while this marker stands in the document (mechviz/notebook.py).
   host.dataset.mechvizLive = String(backend.live);
   el.append(host);
-  const root = host.attachShadow({ mode: "open" });
-  root.append(Object.assign(document.createElement("style"), { textContent: tokens }));
-  const target = document.createElement("div");
+  const root = host.attachShadow({ mode: 'open' });
+  root.append(Object.assign(document.createElement('style'), { textContent: tokens }));
+  const target = document.createElement('div');
   root.append(target);
-  signal.addEventListener("abort", () => host.remove());
+  signal.addEventListener('abort', () => host.remove());
 
   const figure = new Figure(backend, host);
   watchTheme(
@@ -54,7 +54,7 @@ export async function mountFigure(
   }
   if (signal.aborted) return figure;
   const app = mount(FigureView, { target, props: { figure, components } });
-  signal.addEventListener("abort", () => void unmount(app));
-  host.dataset.mechvizDrawn = "true";
+  signal.addEventListener('abort', () => void unmount(app));
+  host.dataset.mechvizDrawn = 'true';
   return figure;
 }

@@ -1,16 +1,16 @@
 /** What the reader has pointed at. Every axis is a list; the same words as in Python (mechviz/view.py). */
 
 export const AXES = [
-  "layers",
-  "heads",
-  "queries",
-  "keys",
-  "positions",
-  "neurons",
-  "features",
-  "texts",
-  "vocabulary",
-  "step",
+  'layers',
+  'heads',
+  'queries',
+  'keys',
+  'positions',
+  'neurons',
+  'features',
+  'texts',
+  'vocabulary',
+  'step',
 ] as const;
 export type Axis = (typeof AXES)[number];
 export type Selection = Record<Axis, number[]>;

@@ -1,7 +1,7 @@
 /** Light or dark, measured from the ground that the view stands on: right in custom themes and in every host. */
-import { luminance, parseColor } from "./color";
+import { luminance, parseColor } from './color';
 
-export type Theme = "light" | "dark";
+export type Theme = 'light' | 'dark';
 
 /** The theme of the nearest ancestor with a ground of its own; the operating system's wish where there is none. */
 export function themeOf(element: Element): Theme {
@@ -9,9 +9,9 @@ export function themeOf(element: Element): Theme {
     if (node instanceof ShadowRoot) node = node.host;
     if (!(node instanceof Element)) continue;
     const ground = parseColor(getComputedStyle(node).backgroundColor);
-    if (ground) return luminance(ground) < 0.18 ? "dark" : "light";
+    if (ground) return luminance(ground) < 0.18 ? 'dark' : 'light';
   }
-  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
 }
 
 /** Call `changed` now and whenever the host's theme may have changed. */
@@ -23,9 +23,9 @@ export function watchTheme(element: Element, changed: (theme: Theme) => void, si
   };
   measure();
   const observer = new MutationObserver(() => requestAnimationFrame(measure));
-  const options = { attributes: true, attributeFilter: ["class", "style", "data-theme", "data-jp-theme-light"] };
+  const options = { attributes: true, attributeFilter: ['class', 'style', 'data-theme', 'data-jp-theme-light'] };
   observer.observe(document.documentElement, options);
   observer.observe(document.body, options);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", measure, { signal });
-  signal.addEventListener("abort", () => observer.disconnect());
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', measure, { signal });
+  signal.addEventListener('abort', () => observer.disconnect());
 }

@@ -1,4 +1,4 @@
-import type { Figure } from "../figure.svelte";
+import type { Figure } from '../figure.svelte';
 
 /** What every view component is given: its id within the figure, its props from Python, and the figure. */
 export interface ViewProps {
