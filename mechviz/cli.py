@@ -69,7 +69,9 @@ def _view(arguments: argparse.Namespace) -> int:
 
 def _saved(path: Path) -> None:
     size = path.stat().st_size / 1e6
-    print(f"Wrote {path} ({size:.2f} MB). It opens in any browser, with or without a network: {path.resolve().as_uri()}")
+    print(
+        f"Wrote {path} ({size:.2f} MB). It opens in any browser, with or without a network: {path.resolve().as_uri()}"
+    )
 
 
 if __name__ == "__main__":

@@ -127,7 +127,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        print(f"{'':12} {'tokens':>6} {'HTML MB':>9} {'to HTML s':>10} {'to drawn s':>10}   (medians of {arguments.repeats})")
+        print(
+            f"{'':12} {'tokens':>6} {'HTML MB':>9} {'to HTML s':>10} {'to drawn s':>10}   (medians of {arguments.repeats})"
+        )
         for tokens in arguments.tokens:
             ours: tuple[int, float, float | None] | None = None
             for maker in arguments.peers:
