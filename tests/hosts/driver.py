@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Frame, Locator, Page, sync_playwright
 
-CHROMIUM = os.environ.get("MECHVIZ_CHROMIUM", "/usr/bin/chromium")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 REPOSITORY = Path(__file__).parents[2]
 App = Literal["lab", "notebook"]
 
@@ -54,9 +54,31 @@ def new_page(browser: Browser, server: str = "", **options: Any) -> tuple[Page, 
     """A page in a context of its own, and the record of all that it asks for."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
     context.set_default_timeout(30_000)
+    context.add_init_script(_NOTE_DRAWN)
     requests = Requests(server)
     requests.watch(context)
     return context.new_page(), requests
+
+
+# When each live figure was drawn, in seconds since 1970: the second frame after the mark begins once it is painted.
+_NOTE_DRAWN = """
+globalThis.mechvizDrawn = [];
+const seen = new WeakSet();
+const note = host => {
+  if (seen.has(host) || host.dataset.mechvizDrawn !== 'true') return;
+  seen.add(host);
+  requestAnimationFrame(() => requestAnimationFrame(() => mechvizDrawn.push(Date.now() / 1000)));
+};
+const observer = new MutationObserver(changes => changes.forEach(({target}) => note(target)));
+const watch = root => observer.observe(root, {subtree: true, attributeFilter: ['data-mechviz-drawn']});
+watch(document);
+const attachShadow = Element.prototype.attachShadow;  // marimo shows widgets inside shadow roots
+Element.prototype.attachShadow = function (options) {
+  const root = attachShadow.call(this, options);
+  watch(root);
+  return root;
+};
+"""
 
 
 @dataclass
@@ -195,12 +217,29 @@ class Notebook:
             self.page.evaluate(_KERNEL_READY)
 
     def run(self, cell: int, *, wait: bool = True) -> None:
-        """Run a cell through the application's own command; returns when it has finished."""
+        """Run a cell through the application's own command; returns when it has finished, raises if it failed."""
         self.page.evaluate(_RUN_CELL, [cell, wait])
+        if wait:
+            self.check(cell)
 
     def run_all(self) -> None:
         """Run every cell."""
-        self.page.evaluate("async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }")
+        for cell in range(self.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length")):
+            self.run(cell)
+
+    def check(self, cell: int) -> None:
+        """Raise if a cell ended in an error."""
+        for output in self.outputs(cell):
+            if output["output_type"] == "error":
+                raise RuntimeError(f"cell {cell} failed: {output['ename']}: {output['evalue']}")
+
+    def outputs(self, cell: int) -> list[dict[str, Any]]:
+        """The outputs of a cell as the notebook format has them, on screen or not."""
+        return self.page.evaluate(_OUTPUTS, cell)
+
+    def printed(self, cell: int) -> str:
+        """What a cell has printed."""
+        return "".join(output["text"] for output in self.outputs(cell) if output["output_type"] == "stream")
 
     def python(self, code: str) -> str:
         """What code prints, run in the kernel beside the cells; the reply waits for a running cell."""
@@ -227,13 +266,13 @@ class Notebook:
         frame.wait_for_selector("[data-mechviz-drawn=true]")
         return frame
 
+    def drawn(self) -> list[float]:
+        """When each live figure of this page was drawn, in seconds since 1970."""
+        return self.page.evaluate("mechvizDrawn")
+
     def visible(self, cell: int) -> list[str]:
         """Which of "live", "twin", "still" and "error" a reader sees below a cell, in order."""
         return self.cell(cell).evaluate(_VISIBLE)
-
-    def text(self, cell: int) -> str:
-        """The text below a cell."""
-        return "\n".join(self.cell(cell).locator(".jp-OutputArea-output").all_inner_texts()).strip()
 
     def save(self) -> dict[str, Any]:
         """Save the notebook; returns the file as it is now."""
@@ -276,6 +315,7 @@ _RUN_CELL = """async ([i, wait]) => {
   const running = jupyterapp.commands.execute('notebook:run-cell');
   if (wait) await running;
 }"""
+_OUTPUTS = "cell => jupyterapp.shell.currentWidget.content.widgets[cell].model.outputs.toJSON()"
 _EXECUTE = """async code => {
   const out = {text: '', error: ''};
   const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
