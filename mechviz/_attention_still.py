@@ -53,7 +53,7 @@ def attention_still(
 
 
 def _grid(thumbs: Sequence[tuple[int, int, np.ndarray]], causal: bool, quantity: Quantity) -> np.ndarray:
-    rows, columns = (1 + max(thumb[axis] for thumb in thumbs) for axis in (0, 1))
+    rows, columns = 1 + max(row for row, _, _ in thumbs), 1 + max(column for _, column, _ in thumbs)
     pitch = max(4, min(_PITCH, _WIDEST // columns))
     size = max(3, pitch - (_PITCH - _THUMB if pitch >= 24 else 1))
     canvas = np.zeros((rows * pitch, columns * pitch, 4), np.uint8)

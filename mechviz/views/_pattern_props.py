@@ -72,13 +72,15 @@ def check_order(tokens: Any, pattern: Any) -> None:
     """Raise a TypeError when tokens and pattern have changed places."""
     given = isinstance(tokens, Pattern | PatternStack) or len(getattr(tokens, "shape", ())) >= 2
     if _are_strings(pattern) or (given and not isinstance(tokens, Tokens)):
-        got = [
-            type(x).__name__ + (f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else "") for x in (tokens, pattern)
-        ]
         raise TypeError(
-            f"tokens must be a list of tokens and pattern an array {ACCEPTED}; got tokens={got[0]} and pattern={got[1]}: "
-            "arguments swapped? mv.attention(tokens, pattern)"
+            f"tokens must be a list of tokens and pattern an array {ACCEPTED}; got tokens={_kind(tokens)} and "
+            f"pattern={_kind(pattern)}: arguments swapped? mv.attention(tokens, pattern)"
         )
+
+
+def _kind(x: Any) -> str:
+    shape = getattr(x, "shape", None)
+    return type(x).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
 
 
 def _are_strings(x: Any) -> bool:

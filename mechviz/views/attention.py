@@ -203,8 +203,8 @@ def example() -> View:
     return attention(text, _example_pattern(text), head="L1H0")
 
 
-def _with_bos(words: list[str]) -> Tokens:
-    body = as_tokens(words)
+def _with_bos(words: Sequence[str]) -> Tokens:
+    body = as_tokens(list(words))
     bos = Tokens(("<|endoftext|>",), ("<|endoftext|>",), (0,), (True,), ("BOS",), None, None, ("",))
     return Tokens(
         label=bos.label + body.label,
