@@ -42,6 +42,8 @@ class Selection:
     texts: list[int]
     vocabulary: list[int]
     step: list[int]
+    _axes: dict[str, list[int]]
+    _watchers: list[Callable[[Any], None]]
 
     def __init__(self, **axes: int | Iterable[int]) -> None:
         """Pick the given axes; all others are empty."""
@@ -97,9 +99,7 @@ class Selection:
 def _indices(axis: str, value: int | Iterable[int]) -> list[int]:
     if axis not in AXES:
         raise ValueError(f"a selection has the axes {', '.join(AXES)}; got {axis!r}")
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        value = [value]  # type: ignore[list-item]
-    indices = list(value)
+    indices: list[Any] = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     for index in indices:
         if isinstance(index, bool) or not hasattr(index, "__index__") or index.__index__() < 0:
             raise TypeError(f"selection.{axis} must hold indices (whole numbers from 0); got {index!r}")
