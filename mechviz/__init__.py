@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mechviz.notebook import output
 from mechviz.selection import Selection
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual
+from mechviz.svelte import SvelteError, svelte
 from mechviz.text import Tokens
 from mechviz.version import __version__
 from mechviz.view import View, column, row
@@ -30,6 +31,7 @@ __all__ = [
     "Neuron",
     "Residual",
     "Selection",
+    "SvelteError",
     "Tokens",
     "Trace",
     "View",
@@ -40,6 +42,7 @@ __all__ = [
     "output",
     "page",
     "row",
+    "svelte",
     "tokens",
 ]
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "mechviz.js"
+# With all of Svelte's runtime, for figures that hold a user's component.
+FULL = STATIC / "mechviz-full.js"
 MISSING = (
     "mechviz: the browser bundle is missing. In a clone run `make bundle` "
     "(or `pip install .`); an installed wheel always holds it."
@@ -22,6 +26,30 @@ def bundle_text() -> str:
     if not BUNDLE.exists():
         raise FileNotFoundError(MISSING)
     return _read(BUNDLE, BUNDLE.stat().st_mtime_ns)
+
+
+def full_text() -> str:
+    """The full bundle: a script that declares ``__mechviz_full``.
+
+    Raises:
+        FileNotFoundError: it has not been built; the message says how.
+    """
+    if not FULL.exists():
+        raise FileNotFoundError(MISSING)
+    return _read(FULL, FULL.stat().st_mtime_ns)
+
+
+def script_with(code: Mapping[str, str]) -> str:
+    """The script of a page with users' components: the full bundle, and their modules by key behind it.
+
+    As one script it is allowed by one hash. Line numbers are for js/src/user/errors.ts: each module says how many lines
+    it stands below the `Error` that knows where the script is.
+    """
+    lines, below = [], 1
+    for key, text in code.items():
+        lines.append(f"{json.dumps(key)}:[{below},{text}],\n")
+        below += lines[-1].count("\n")
+    return f"{full_text()}\n;__mechviz_full.open(document,new Error(),{{\n{''.join(lines)}}});\n"
 
 
 def tokens_css() -> str:

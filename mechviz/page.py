@@ -14,7 +14,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from mechviz import wire
-from mechviz.bundle import bundle_text
+from mechviz.bundle import bundle_text, script_with
 from mechviz.version import __version__
 
 # The bundle lies in the page as gzip + base64. The loader is allowed by its hash, and so is what it inflates: a
@@ -54,6 +54,7 @@ class PageFigure:
     arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     first: list[str] = field(default_factory=list)
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What js/src/figure.svelte.ts reads as FigureJson."""
@@ -72,8 +73,9 @@ def page_figure(
     provenance: Iterable[Mapping[str, Any]],
     *,
     lazy_bytes: int | None = None,
+    code: Mapping[str, str] | None = None,
 ) -> PageFigure:
-    """Encode the arrays of a figure.
+    """Encode the arrays of a figure; `code` is what users' components in it are made of.
 
     Of those that are fetched when opened the first `lazy_bytes` (compressed) are kept and the others marked absent;
     None keeps all.
@@ -85,7 +87,7 @@ def page_figure(
         return {"$array": f"a{len(arrays) - 1}"}
 
     filled = {id: {"kind": kind, "props": wire.replace(props, refer, id)} for id, (kind, props) in views.items()}
-    figure = PageFigure(layout, filled, dict(selection), list(provenance))
+    figure = PageFigure(layout, filled, dict(selection), list(provenance), code=code or {})
     for i, (array, packed) in enumerate(zip(arrays, _packed(arrays, lazy_bytes), strict=True)):
         header: dict[str, Any] = {"lazy": True} if array.lazy else {}
         if packed is None:
@@ -134,7 +136,8 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
     """
     items = list(items)
     figures = [item for item in items if isinstance(item, PageFigure)]
-    bundle = _bundle(bundle_text())
+    code = {key: text for figure in figures for key, text in figure.code.items()}
+    bundle = _bundle(script_with(code) if code else bundle_text())
     policy = (
         "default-src 'none'; "
         f"script-src {_hash(_LOADER)} {bundle.hash}; style-src 'unsafe-inline'; "
@@ -143,7 +146,7 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
     provenance = [dict(p) for figure in figures for p in figure.provenance]
     meta = json.dumps({"mechviz": __version__, "figures": provenance}, ensure_ascii=True, default=str)
     head = (
-        f'<!doctype html><html lang="en" class="{"bare" if bare else "page"}" data-mechviz="page"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="en" class="{"bare" if bare else "page"}" data-mechviz="{"component-page" if code else "page"}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><meta name="generator" content="mechviz {__version__}">'
         f'<meta name="mechviz-provenance" content="{escape(meta)}"><title>{_text(title)}</title>'
@@ -206,7 +209,7 @@ class _Bundle(NamedTuple):
     hash: str
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _bundle(text: str) -> _Bundle:
     return _Bundle(base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode(), _hash(text))
 

@@ -33,6 +33,8 @@ class Spec:
     answers: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     still: Callable[[], str] = lambda: ""
     height: Callable[[int], int] = lambda width: 400
+    # Modules of a user's component by key (mechviz/_svelte/link.py); the figure then needs the full bundle.
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 class View:
@@ -144,9 +146,9 @@ class View:
     def widget(self) -> FigureWidget:
         """The widget behind the picture, made when first asked for."""
         if self._widget is None:
-            from mechviz.widget import FigureWidget
+            from mechviz.widget import CodeWidget, FigureWidget
 
-            self._widget = FigureWidget(self)
+            self._widget = CodeWidget(self) if self.code() else FigureWidget(self)
         return self._widget
 
     def to_html(self, title: str | None = None) -> str:
@@ -173,6 +175,10 @@ class View:
         views = {str(i): (spec.kind, spec.props) for i, spec in enumerate(self._specs())}
         return self._layout_of(iter(range(len(views)))), views
 
+    def code(self) -> dict[str, str]:
+        """Modules of the users' components in it, each after those that it needs."""
+        return {key: text for spec in self._specs() for key, text in spec.code.items()}
+
     def answer(self, view: str, name: str, args: Any) -> Any:
         """Answer a question of the browser about the view with this id."""
         spec = list(self._specs())[int(view)]
@@ -194,7 +200,8 @@ class View:
     def _page_figure(self, lazy_bytes: int | None = None) -> PageFigure:
         layout, views = self.flat()
         provenance = [{"view": spec.kind, **spec.provenance} for spec in self._specs()]
-        return page_figure(layout, views, self._selection.to_dict(), provenance, lazy_bytes=lazy_bytes)
+        selection = self._selection.to_dict()
+        return page_figure(layout, views, selection, provenance, lazy_bytes=lazy_bytes, code=self.code())
 
     def _share(self, selection: Selection) -> None:
         self._selection = selection

@@ -14,7 +14,7 @@ import numpy as np
 import traitlets
 
 from mechviz import wire, worker
-from mechviz.bundle import BUNDLE, MISSING
+from mechviz.bundle import BUNDLE, FULL, MISSING, full_text
 from mechviz.selection import Selection
 
 log = logging.getLogger("mechviz")
@@ -32,7 +32,10 @@ _traits = threading.RLock()
 class Shown(Protocol):
     """What a widget needs of a view (mechviz/view.py)."""
 
-    selection: Selection
+    @property
+    def selection(self) -> Selection:
+        """What is picked; the widget only reads and changes it."""
+        ...
 
     def flat(self) -> tuple[dict[str, Any], dict[str, tuple[str, Mapping[str, Any]]]]:
         """The layout, and kind and props of each view by id."""
@@ -40,6 +43,10 @@ class Shown(Protocol):
 
     def answer(self, view: str, name: str, args: Any) -> Any:
         """Answer a question of the browser about one view."""
+        ...
+
+    def code(self) -> dict[str, str]:
+        """Modules of users' components by key."""
         ...
 
 
@@ -138,6 +145,23 @@ class FigureWidget(anywidget.AnyWidget):
             self.send(message, buffers=[encoded.data])
         else:
             self.send({"type": "reply", "seq": content["seq"], "value": result, "headers": []})
+
+
+class CodeWidget(FigureWidget):
+    """A figure that holds a user's component: the full bundle, and the component's modules."""
+
+    _esm = f"{full_text()}\nexport default __mechviz_full.widget;\n" if FULL.exists() else _NO_BUNDLE
+    # By key; sent again only when a file has been edited, and always before the figure that needs it.
+    code = traitlets.Dict().tag(sync=True)
+
+    @traitlets.default("code")
+    def _first_code(self) -> dict[str, str]:
+        return self._view.code()
+
+    def _show(self) -> None:
+        with _traits:
+            self.code = self._view.code()
+        super()._show()
 
 
 class _ArrayTable:

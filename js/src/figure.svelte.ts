@@ -11,6 +11,8 @@ export interface FigureJson {
   selection: Partial<Selection>;
   /** Selections with one id are one selection, also across cells. */
   selection_id?: string;
+  /** Modules of users' components by key; only the full bundle runs them (user/modules.ts). */
+  code?: Record<string, unknown>;
 }
 export type Layout = { kind: "view"; id: string } | { kind: "row" | "column"; items: Layout[] };
 export interface ViewJson {
@@ -73,6 +75,8 @@ export class Figure {
   hover = $state.raw<Hover>({});
   /** Set by mount from the luminance of the ground; colours must be read again when it changes. */
   theme = $state<"light" | "dark">("light");
+  /** Modules of users' components (user/modules.ts). */
+  code = $state.raw<Record<string, unknown>>({});
   #lazies = new Map<string, LazyArray>();
   #arrays = new Map<string, NdArray>();
   #updates = 0;
@@ -90,6 +94,7 @@ export class Figure {
   /** Take a new figure from Python; resolves when every array of the first picture is here. */
   async update(json: FigureJson): Promise<void> {
     const mine = ++this.#updates;
+    if (json.code) this.code = json.code;
     const eager = Object.entries(json.arrays).filter(([, header]) => !header.lazy);
     const arrays = new Map(
       await Promise.all(eager.map(async ([id]) => [id, this.#arrays.get(id) ?? (await this.#must(id))] as const)),

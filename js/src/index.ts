@@ -16,10 +16,14 @@ export default () => {
       const lifetime = new AbortController();
       signal?.addEventListener('abort', () => lifetime.abort());
       const json = model.get('figure');
-      const figure = await mountFigure(el, { ...json, selection: model.get('selection') }, backend, lifetime.signal);
+      // Figures with users' components only (mechviz/_svelte/widget.py); it is always sent before the figure that needs it.
+      const code = () => model.get('code');
+      const first = { ...json, code: code(), selection: model.get('selection') };
+      const figure = await mountFigure(el, first, backend, lifetime.signal);
       const onSelection = () => figure.receive(model.get('selection'));
       const onFigure = () => {
-        figure.update(model.get('figure')).catch((error) => console.error('mechviz could not show an update:', error));
+        const next = { ...model.get('figure'), code: code() };
+        figure.update(next).catch((error) => console.error('mechviz could not show an update:', error));
       };
       model.on('change:selection', onSelection);
       model.on('change:figure', onFigure);
@@ -35,17 +39,20 @@ export default () => {
   };
 };
 
-/** Draw every figure of a standalone page; its host elements carry `data-mechviz-figure`, its JSON lies beside them. */
-export async function openPage(document: Document): Promise<void> {
+/**
+ * Draw every figure of a standalone page; its host elements carry `data-mechviz-figure`, its JSON lies beside them.
+ * `code` is what users' components are made of.
+ */
+export async function openPage(document: Document, code?: FigureJson['code']): Promise<void> {
   const hosts = [...document.querySelectorAll<HTMLElement>('[data-mechviz-figure]')];
-  await Promise.allSettled(hosts.map((host) => openFigure(document, host)));
+  await Promise.allSettled(hosts.map((host) => openFigure(document, host, code)));
   // Until now a frame in a notebook was transparent: a still picture lies under it.
   document.documentElement.classList.add('drawn');
 }
 
-async function openFigure(document: Document, host: HTMLElement): Promise<void> {
+async function openFigure(document: Document, host: HTMLElement, code?: FigureJson['code']): Promise<void> {
   const json = host.querySelector('script[type="application/json"]')?.textContent ?? '{}';
-  const figure = JSON.parse(json) as FigureJson;
+  const figure: FigureJson = { ...(JSON.parse(json) as FigureJson), code };
   await mountFigure(host, figure, new PageBackend(document, figure), new AbortController().signal);
 }
 

@@ -10,6 +10,8 @@ export interface WidgetState {
   figure: FigureJson;
   arrays: Record<string, DataView>;
   selection: Selection;
+  /** Modules of users' components. */
+  code?: Record<string, unknown>;
 }
 
 interface Waiting<T> {

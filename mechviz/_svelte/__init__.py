@@ -1,0 +1,1 @@
+"""What stands behind `mechviz.svelte`: compiling, linking, signatures, data, watching."""

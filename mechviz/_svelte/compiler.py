@@ -1,0 +1,67 @@
+"""The Svelte compiler inside this process: one V8 isolate that is given text and gives back JSON; no Node, no files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from mechviz.bundle import MISSING, STATIC
+
+COMPILER = STATIC / "mechviz-compiler.js"
+
+# What the compiler expects of its surroundings and a bare V8 does not have.
+_SURROUNDINGS = "var self=globalThis,performance={now:()=>Date.now()},console={log(){},warn(){},error(){},info(){}};"
+
+_REMEMBERED = 512
+_lock = threading.Lock()
+_compiled: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
+
+
+def compile_text(source: str, name: str) -> dict[str, Any]:
+    """Compile one file; by content, so that a file that did not change is compiled once.
+
+    Args:
+        source: The file's text.
+        name: The file's name; its end says what it is (``.svelte``, ``.svelte.js``, ``.ts``, ``.js``, ``.css``).
+
+    Returns:
+        `Compiled` of js/src/compiler.ts, or ``{"error": {"message", "code", "start": {"line", "column"}}}``.
+
+    Raises:
+        ModuleNotFoundError: mini-racer is not installed; the message says how to get it.
+        FileNotFoundError: the compiler has not been built.
+    """
+    key = (name, hashlib.blake2b(source.encode(), digest_size=16).hexdigest())
+    with _lock:
+        if key not in _compiled:
+            _compiled[key] = json.loads(_engine().call("__mechviz_compiler.compileFile", source, name))
+            if len(_compiled) > _REMEMBERED:
+                _compiled.popitem(last=False)
+        _compiled.move_to_end(key)
+        return _compiled[key]
+
+
+@functools.cache
+def exports() -> dict[str, list[str]]:
+    """What can be imported from "mechviz" and from Svelte, by module."""
+    with _lock:
+        return json.loads(_engine().eval("JSON.stringify(__mechviz_compiler.EXPORTS)"))
+
+
+@functools.cache
+def _engine() -> Any:
+    try:
+        from py_mini_racer import MiniRacer
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "mv.svelte compiles components inside Python and needs mini-racer: pip install 'mechviz-interp[svelte]'"
+        ) from None
+    if not COMPILER.exists():
+        raise FileNotFoundError(MISSING)
+    engine = MiniRacer()
+    engine.eval(_SURROUNDINGS + COMPILER.read_text(encoding="utf-8") + ";0")
+    return engine

@@ -1,0 +1,173 @@
+"""One user's component: its files, what they compile to, and the views that show it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mechviz._svelte import companion
+from mechviz._svelte.errors import SvelteError
+from mechviz._svelte.link import Built, build
+from mechviz._svelte.signature import check, docstring, signature
+from mechviz._svelte.view import ComponentView
+from mechviz._svelte.watch import Watch
+from mechviz.view import View
+
+log = logging.getLogger("mechviz")
+
+
+class Component:
+    """What stands behind a function that `mechviz.svelte` returns (its attribute ``component``)."""
+
+    built: Built
+    init: Callable[..., Any] | None
+
+    def __init__(self, path: Path, height: Callable[[int], int]) -> None:
+        """Compile the component.
+
+        Raises:
+            SvelteError: it cannot be compiled; the error names the place.
+        """
+        self.path = path
+        self.name = path.stem if path.stem != "main" else path.parent.name
+        self.height = height
+        #: What is wrong with the files as they are now, while the last good version is shown.
+        self.failed: str | None = None
+        self._views: weakref.WeakSet[ComponentView] = weakref.WeakSet()
+        self._stamps: dict[Path, tuple[int, int] | None] = {}
+        self._lock = threading.RLock()
+        self._watch: Watch | None = None
+        self._function: Callable[..., View] | None = None
+        self._load()
+
+    @property
+    def props(self) -> list[Mapping[str, Any]]:
+        """The component's props, as its source declares them."""
+        return self.built.signature["props"]
+
+    @property
+    def files(self) -> set[Path]:
+        """Every file that it is made from, its companion among them."""
+        return {*self.built.files, self.path.with_suffix(".py")}
+
+    def view(self, arguments: Mapping[str, Any]) -> ComponentView:
+        """A view of the files as they are now.
+
+        Raises:
+            SvelteError: an edited file cannot be compiled.
+            TypeError: a keyword is unknown or missing.
+        """
+        with self._lock:
+            if self._stamps != self._stamp():
+                self._load()
+                self._show()
+            view = ComponentView.make(self, arguments)
+            self._views.add(view)
+            return view
+
+    def prepared(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The props that arguments become: through the companion, then checked against the component."""
+        props = dict(arguments)
+        if self.init is not None:
+            props = companion.call(self.init, self.name, arguments)
+        check(self.name, props, self.props, self.built.signature["rest"])
+        return props
+
+    def refresh(self) -> bool:
+        """Compile what has changed and show it in every live picture; False where nothing had changed.
+
+        What cannot be compiled is shown as an error above the last good picture.
+        """
+        with self._lock:
+            if self._stamps == self._stamp():
+                return False
+            try:
+                self._load()
+            except Exception as error:  # a companion may raise anything
+                self.failed = error.frame if isinstance(error, SvelteError) else f"{type(error).__name__}: {error}"
+                self._stamps = self._stamp()
+                log.error("%s", self.failed)
+            self._show()
+            return True
+
+    def watch(self) -> None:
+        """Refresh whenever one of the files is saved."""
+        if self._watch is None:
+            self._watch = Watch(self)
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def function(self) -> Callable[..., View]:
+        """The display function."""
+        if self._function is None:
+
+            def show(**props: Any) -> View:
+                return self.view(props)
+
+            show.component = self  # type: ignore[attr-defined]
+            self._function = show
+            self._describe()
+        return self._function
+
+    def _load(self) -> None:
+        stamps = self._stamp()
+        self.built = build(self.path)
+        self.init = companion.load(self.path)
+        self.failed = None
+        # Files that are imported since now count too; what was there before keeps the stamp from before it was read.
+        self._stamps = {**self._stamp(), **{file: stamps[file] for file in self.files & stamps.keys()}}
+        self._describe()
+
+    def _show(self) -> None:
+        for view in list(self._views):
+            try:
+                view.reload()
+            except TypeError as error:  # the edited component takes other props than this picture was given
+                self.failed = str(error)
+                view.stay()
+                self.failed = None
+                log.error("%s", error)
+
+    def _stamp(self) -> dict[Path, tuple[int, int] | None]:
+        """Size and time of every file; None for one that is not there."""
+        files = self.files if hasattr(self, "built") else {self.path, self.path.with_suffix(".py")}
+        stamps: dict[Path, tuple[int, int] | None] = {}
+        for file in files:
+            try:
+                status = file.stat()
+            except OSError:
+                stamps[file] = None
+            else:
+                stamps[file] = (status.st_mtime_ns, status.st_size)
+        return stamps
+
+    def _describe(self) -> None:
+        """Name, signature and docstring of the display function, as the files have them now."""
+        function = self._function
+        if function is None:
+            return
+        function.__name__ = function.__qualname__ = self.name
+        function.__module__ = "mechviz"
+        doc = self.built.signature["doc"]
+        if self.init is not None:
+            given = inspect.signature(self.init)
+            function.__signature__ = given.replace(  # type: ignore[attr-defined]
+                parameters=[
+                    p.replace(kind=p.KEYWORD_ONLY) if p.kind is p.POSITIONAL_OR_KEYWORD else p
+                    for p in given.parameters.values()
+                ],
+                return_annotation=View,
+            )
+            function.__doc__ = inspect.getdoc(self.init) or docstring(self.name, doc, self.props, self.built.warnings)
+        else:
+            function.__signature__ = signature(self.props, self.built.signature["rest"], View)  # type: ignore[attr-defined]
+            function.__doc__ = docstring(self.name, doc, self.props, self.built.warnings)

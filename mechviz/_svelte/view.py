@@ -1,0 +1,155 @@
+"""The view of a user's component: data, what the component wrote, its errors, and its code."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from html import escape
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechviz._svelte.data import from_props, to_props
+from mechviz._svelte.signature import Default
+from mechviz.view import Spec, View
+
+if TYPE_CHECKING:
+    from mechviz._svelte.component import Component
+
+log = logging.getLogger("mechviz")
+
+
+class ComponentView(View):
+    """A picture drawn by a user's component. Like any view, and: `props`, `on_change`, `errors`."""
+
+    _component: Component
+    _arguments: dict[str, Any]
+    _prepared: dict[str, Any]
+    _written: dict[str, Any]
+
+    @classmethod
+    def make(cls, component: Component, arguments: Mapping[str, Any]) -> ComponentView:
+        """For `Component`: a view of arguments that it has checked."""
+        view = cls()
+        view._component = component
+        view._arguments = dict(arguments)
+        view._prepared = component.prepared(arguments)
+        view._written = {}
+        view._origin: dict[str, Any] | None = None
+        view._watchers: list[Callable[[str, Any], Any]] = []
+        #: Errors that browsers have reported, newest last.
+        view.errors: list[str] = []
+        view._spec = view._make_spec()
+        return view
+
+    @property
+    def props(self) -> Mapping[str, Any]:
+        """The component's props as they are now: as given, as it wrote them, its defaults where they are constants."""
+        defaults = {prop["name"]: prop["value"] for prop in self._component.props if "value" in prop}
+        return MappingProxyType({**defaults, **self._values()})
+
+    def update(self, **changes: Any) -> None:
+        """Show the picture with some arguments changed, where it stands; arrays that did not change are not resent.
+
+        Raises:
+            TypeError: the component takes no such argument.
+        """
+        arguments = {**self._arguments, **changes}
+        self._prepared = self._component.prepared(arguments)
+        self._arguments = arguments
+        self._written = {key: value for key, value in self._written.items() if key not in changes}
+        self._origin = None
+        self._remake()
+
+    def on_change(self, f: Callable[[str, Any], Any]) -> Callable[[], None]:
+        """Call ``f(name, value)`` whenever the component writes a prop; returns a function that stops it."""
+        self._watchers.append(f)
+        return lambda: self._watchers.remove(f) if f in self._watchers else None
+
+    def _values(self) -> dict[str, Any]:
+        return {**self._prepared, **self._written}
+
+    def reload(self) -> None:
+        """Show what the component's files say now; data, selection and what was written stay."""
+        self._prepared = self._component.prepared(self._arguments)
+        self._remake()
+
+    def stay(self) -> None:
+        """Keep the picture as it is, with the component's error above it."""
+        if self._spec is not None:
+            props = {**self._spec.props, "failed": self._component.failed}
+            self._spec = dataclasses.replace(self._spec, props=props)
+            self._changed()
+
+    def _remake(self) -> None:
+        self._spec = self._make_spec()
+        self._changed()
+
+    def _make_spec(self) -> Spec:
+        component, built = self._component, self._component.built
+        values = self._values()
+        title = values.get("title")
+        props = {
+            "name": component.name,
+            "component": built.key,
+            "values": {key: to_props(value, key) for key, value in values.items() if not isinstance(value, Default)},
+            "bindable": [prop["name"] for prop in component.props if prop["bindable"]],
+            "written": self._origin,
+            "failed": component.failed,
+            "frame": {"title": title if isinstance(title, str) else component.name},
+        }
+        return Spec(
+            "svelte",
+            props,
+            {"component": component.path.name},
+            {"set": self._set, "failed": self._failed},
+            lambda: _card(component.name, values),
+            component.height,
+            built.modules,
+        )
+
+    def _set(self, change: Mapping[str, Any]) -> None:
+        """The component wrote bound props; every other place that shows this view follows."""
+        now = self.props
+        values = {key: from_props(value) for key, value in change["values"].items()}
+        news = {key: value for key, value in values.items() if key not in now or not _equal(now[key], value)}
+        self._origin = {"client": change["client"], "count": change["count"]}
+        self._written.update(news)
+        self._remake()
+        for key, value in news.items():
+            for watcher in list(self._watchers):
+                watcher(key, value)
+
+    def _failed(self, report: Mapping[str, Any]) -> None:
+        self.errors.append(report["text"])
+        log.error("%s", report["text"])
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f" and np.asarray(b).dtype.kind == "f")
+    return type(a) is type(b) and a == b
+
+
+def _card(name: str, values: Mapping[str, Any]) -> str:
+    """What stands where no script runs: only a browser can draw a component."""
+    rows = "".join(
+        f'<div><span style="color:#646b74">{escape(key)}</span> {escape(_summary(value))}</div>'
+        for key, value in values.items()
+    )
+    return (
+        '<div style="font:12px/18px sans-serif;padding:8px 0;border-top:1px solid #d9dde2">'
+        f"<b>{escape(name)}</b> <span>drawn by a component: trust or run the notebook to see it</span>{rows}</div>"
+    )
+
+
+def _summary(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"array of shape ({', '.join(map(str, shape))})"
+    if isinstance(value, (list, tuple, dict)):
+        return f"{type(value).__name__} of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
