@@ -3,6 +3,7 @@ import { mount, unmount, type Component } from 'svelte';
 import type { Backend } from './backend';
 import { Figure, type FigureJson } from './figure.svelte';
 import FigureView from './FigureView.svelte';
+import { keepPlainKeys } from './shortcuts';
 import { watchTheme } from './theme';
 import tokens from './tokens.css?raw';
 import type { ViewProps } from './views/types';
@@ -34,6 +35,7 @@ export async function mountFigure(
   const target = document.createElement('div');
   root.append(target);
   signal.addEventListener('abort', () => host.remove());
+  keepPlainKeys(host, signal);
 
   const figure = new Figure(backend, host);
   watchTheme(

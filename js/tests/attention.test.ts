@@ -549,3 +549,19 @@ test('what is said aloud follows the focus', async () => {
   );
   expect(map().ariaLabel).toBe('attention of L0H0, 4 queries by 4 keys');
 });
+
+test('plain keys are kept from JupyterLab, which listens before the view does; chords are not', async () => {
+  await show({ heads: [FIRST], words: WORDS });
+  const kept: [string, boolean][] = [];
+  const lab = (event: KeyboardEvent) =>
+    kept.push([event.key, (event.target as Element).hasAttribute('data-lm-suppress-shortcuts')]);
+  document.addEventListener('keydown', lab, { capture: true });
+  map().focus();
+  await userEvent.keyboard('d{Control>}s{/Control}');
+  document.removeEventListener('keydown', lab, { capture: true });
+  expect(kept).toEqual([
+    ['d', true],
+    ['Control', false],
+    ['s', false],
+  ]);
+});
