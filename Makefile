@@ -5,6 +5,9 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 JS := $(PY) scripts/js.py
 PYTEST := $(PY) -m pytest
+# Containers run as root, which JupyterLab refuses unless told. More of its options: make lab LAB=--no-browser
+LAB ?=
+JUPYTER := $(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 SHELL := bash
 .DELETE_ON_ERROR:
@@ -23,7 +26,7 @@ demo: $(VENV)/.installed-models ## run the embedded model on a prompt and write 
 
 lab: $(VENV)/.installed-lab ## JupyterLab on the quickstart
 	@$(FRESH_BUNDLE)
-	$(VENV)/bin/jupyter lab notebooks/quickstart.ipynb
+	$(JUPYTER) notebooks/quickstart.ipynb
 
 test: setup lint ## everything that CI runs
 	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(JS) run test && $(PYTEST)
@@ -48,11 +51,11 @@ bundle: $(VENV)/.installed-dev ## build mechviz/static/ from js/ when it has cha
 	@$(JS) build
 
 watch: setup ## rebuild on every change, shown at once in the JupyterLab that this opens
-	@$(JS) run watch & trap "kill $$!" EXIT; ANYWIDGET_HMR=1 $(VENV)/bin/jupyter lab notebooks
+	@set -m; $(JS) run watch & trap "kill -- -$$!" EXIT; ANYWIDGET_HMR=1 $(JUPYTER) notebooks
 
-bench: setup ## side by side with circuitsvis and bertviz, which this installs
+bench: setup ## side by side with circuitsvis and bertviz (installed here), and what notebooks cost
 	$(PIP) --editable '.[dev,peers]'
-	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py
+	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py && $(PY) tests/benchmarks/hosts.py
 
 wheel: setup ## dist/: a wheel that needs no Node, and an sdist
 	$(PY) -m hatchling build
