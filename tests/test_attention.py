@@ -10,6 +10,7 @@ import pytest
 import mechviz as mv
 from mechviz import wire
 from mechviz.pattern import Dense, Factored, PatternStack
+from mechviz.views import _pattern_props
 from mechviz.views._head_stats import STATISTICS, statistics, summarise
 from mechviz.views.attention import example
 
@@ -87,7 +88,16 @@ def test_integers_and_bools_are_exact():
     np.testing.assert_array_equal(sent(mv.attention(WORDS, eye.astype(bool))), eye)
 
 
-def test_factored_patterns_are_read_a_head_at_a_time():
+def test_small_factored_patterns_are_held_as_arrays():
+    factored = Factored(*np.random.default_rng(1).normal(size=(2, 3, N, 4)).astype(np.float32), names=["a", "b", "c"])
+    view = mv.attention(WORDS, factored)
+    np.testing.assert_allclose(sent(view), np.asarray(factored.dense()), atol=1e-6)
+    assert props(view)["causal"] is True and props(view)["columns"] == ["a", "b", "c"]
+    assert not any(callable(head["values"].source) for head in props(view)["heads"])
+
+
+def test_large_factored_patterns_are_read_a_head_at_a_time(monkeypatch):
+    monkeypatch.setattr(_pattern_props, "HELD_BYTES", 0)
     rng = np.random.default_rng(1)
     factored = Factored(*rng.normal(size=(2, 3, N, 4)).astype(np.float32))
     view = mv.attention(WORDS, factored)
@@ -378,7 +388,8 @@ def test_the_kernel_answers_with_the_numbers_themselves(precision):
     np.testing.assert_array_equal(view.answer("0", "value", {"head": 4, "key": 2}), PATTERN[1, 1, :, 2])
 
 
-def test_the_kernel_answers_for_factored_patterns():
+def test_the_kernel_answers_for_factored_patterns(monkeypatch):
+    monkeypatch.setattr(_pattern_props, "HELD_BYTES", 0)
     factored = Factored(*np.random.default_rng(1).normal(size=(2, 3, N, 4)).astype(np.float32))
     view = mv.attention(WORDS, factored)
     np.testing.assert_allclose(
