@@ -10,7 +10,7 @@ import pytest
 import mechviz as mv
 from mechviz import wire
 from mechviz.pattern import Dense, Factored, PatternStack
-from mechviz.views import _pattern_props
+from mechviz.views import _pattern_layers
 from mechviz.views._head_stats import STATISTICS, statistics, summarise
 from mechviz.views.attention import example
 
@@ -97,7 +97,7 @@ def test_small_factored_patterns_are_held_as_arrays():
 
 
 def test_large_factored_patterns_are_read_a_head_at_a_time(monkeypatch):
-    monkeypatch.setattr(_pattern_props, "HELD_BYTES", 0)
+    monkeypatch.setattr(_pattern_layers, "HELD_BYTES", 0)
     rng = np.random.default_rng(1)
     factored = Factored(*rng.normal(size=(2, 3, N, 4)).astype(np.float32))
     view = mv.attention(WORDS, factored)
@@ -389,7 +389,7 @@ def test_the_kernel_answers_with_the_numbers_themselves(precision):
 
 
 def test_the_kernel_answers_for_factored_patterns(monkeypatch):
-    monkeypatch.setattr(_pattern_props, "HELD_BYTES", 0)
+    monkeypatch.setattr(_pattern_layers, "HELD_BYTES", 0)
     factored = Factored(*np.random.default_rng(1).normal(size=(2, 3, N, 4)).astype(np.float32))
     view = mv.attention(WORDS, factored)
     np.testing.assert_allclose(

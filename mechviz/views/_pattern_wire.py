@@ -13,7 +13,7 @@ from mechviz import wire
 from mechviz.arrays import Quantity
 from mechviz.pattern import Dense
 from mechviz.views._head_stats import Summary
-from mechviz.views._pattern_props import HeadSource
+from mechviz.views._pattern_heads import HeadSource
 
 # A thumbnail is 51 CSS pixels; of many heads they are smaller, so that all of them fit into the first picture.
 _THUMBS = (51, 40, 32, 24, 16)

@@ -16,14 +16,8 @@ from mechviz.sites import Head
 from mechviz.text import Tokens, as_tokens, visible
 from mechviz.view import View, display
 from mechviz.views._head_stats import summarise
-from mechviz.views._pattern_props import (
-    check_labels,
-    check_order,
-    find_head,
-    heads_of,
-    is_causal,
-    layers_of,
-)
+from mechviz.views._pattern_heads import find_head, heads_of, is_causal
+from mechviz.views._pattern_layers import check_labels, check_order, layers_of
 from mechviz.views._pattern_wire import beyond, encoding_of, quantity_of, row_total, thumb_size, thumbs_of, values_of
 from mechviz.views._quantity import named
 

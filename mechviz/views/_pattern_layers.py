@@ -1,4 +1,4 @@
-"""What `mv.attention` accepts, made into one list of heads; and the checks, whose errors say what was expected."""
+"""What `mv.attention` accepts, made into one pattern a layer; the errors say what was expected and what came."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import numpy as np
 
 from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Pattern, PatternStack
-from mechviz.sites import Head, parse
 from mechviz.text import Tokens
-from mechviz.views._head_stats import above_diagonal
 
 ACCEPTED = (
     "(query, key), (head, query, key) or (layer, head, query, key), a list of arrays (head, query, key), one a layer, "
@@ -24,9 +22,6 @@ ACCEPTED = (
 # Patterns beyond this are computed a head at a time, whenever a head is looked at.
 HELD_BYTES = 64 << 20
 
-# A mask that was added to scores: float16's lowest number and everything below it.
-_MASK = -65504.0
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -34,42 +29,6 @@ class Layer:
 
     number: int | None
     pattern: Pattern
-
-
-@dataclass(frozen=True)
-class HeadSource:
-    """One head: where it stands in the grid, what it is called, and where its weights come from."""
-
-    row: int
-    column: int
-    layer: int
-    name: str
-    pattern: Pattern
-
-    def weights(self) -> np.ndarray:
-        """All its weights, ``[query, key]``, in a float dtype; those of an array are a view of it."""
-        if isinstance(self.pattern, Dense):  # its own dtype: head() would round float64
-            return as_float(self.pattern.array[self.column])
-        return to_numpy(self.pattern.head(self.column), name="pattern")
-
-    def line(self, args: dict[str, Any]) -> np.ndarray:
-        """The weights of one query ``[key]`` or of one key ``[query]``: what a live picture asks for."""
-        if "query" in args:
-            query = index(args["query"])
-            if isinstance(self.pattern, Dense):
-                return self.weights()[query]
-            return to_numpy(self.pattern.rows(self.column, [query]), name="pattern").reshape(-1)
-        key = index(args["key"])
-        if isinstance(self.pattern, Dense):
-            return np.ascontiguousarray(self.weights()[:, key])
-        return to_numpy(self.pattern.tile(self.column, slice(None), slice(key, key + 1)), name="pattern").reshape(-1)
-
-
-def as_float(array: np.ndarray) -> np.ndarray:
-    """Floats as they are; integers and bools as floats that hold them exactly."""
-    if array.dtype.kind == "f":
-        return array
-    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
 
 
 def check_order(tokens: Any, pattern: Any) -> None:
@@ -187,71 +146,3 @@ def check_labels(given: Any, count: int, *, name: str, each: str) -> list[int]:
     if len(labels) != count or len(set(labels)) != count or min(labels, default=0) < 0:
         raise ValueError(f"{name} must hold {count} different numbers >= 0, one for each {each}; got {labels}")
     return labels
-
-
-def heads_of(layers: Sequence[Layer], numbers: Sequence[int], names: Sequence[str] | None) -> list[HeadSource]:
-    """Every head of every layer. A head without a name is "L1H0", or "H0" where nobody has said which layer it is."""
-    found = []
-    for row, layer in enumerate(layers):
-        own = names or layer.pattern.names
-        for column in range(layer.pattern.shape[0]):
-            label = str(own[column]) if own else f"H{numbers[column]}"
-            plain = str(Head(layer.number or 0, numbers[column]))
-            name = label if layer.number is None else f"L{layer.number} {label}" if own else plain
-            found.append(HeadSource(row, column, layer.number or 0, name, layer.pattern))
-    return found
-
-
-def find_head(head: Any, heads: Sequence[HeadSource], numbers: Sequence[int]) -> int:
-    """Index of the head that is opened first."""
-    if head is None:
-        return 0
-    wanted = None
-    if isinstance(head, int | np.integer):
-        if len({source.row for source in heads}) == 1:
-            wanted = (heads[0].layer, int(head))
-    elif isinstance(head, str | Head):
-        try:
-            site = parse(head)
-            wanted = (site.layer, site.head) if isinstance(site, Head) else None
-        except ValueError:  # it may be a name
-            wanted = None
-    for i, source in enumerate(heads):
-        if (source.layer, numbers[source.column]) == wanted or source.name == head:
-            return i
-    some = ", ".join(source.name for source in heads[:3]) + (f" … {heads[-1].name}" if len(heads) > 3 else "")
-    raise ValueError(f"head must be one of {some}; got {head!r}")
-
-
-def is_causal(heads: Sequence[HeadSource], given: bool | None) -> bool:
-    """Whether no query reads from a key behind it: as the caller says (checked), as patterns know, or as arrays show."""
-    if given is not None and not isinstance(given, bool | np.bool_):
-        raise TypeError(f"causal must be True, False or None; got {given!r}")
-    queries, keys = heads[0].pattern.shape[1:]
-    if queries != keys:
-        if given:
-            raise ValueError(f"causal=True needs a square pattern; got {queries} queries and {keys} keys")
-        return False
-    if given is not None:
-        if given:
-            _check_causal(heads)
-        return bool(given)
-    return all(source.pattern.causal or _is_masked(source.weights()) for source in heads)
-
-
-def _is_masked(weights: np.ndarray) -> bool:
-    """Whether all that lies above the diagonal is zero, or all is the number of a mask."""
-    return not any(part.any() for part in above_diagonal(weights)) or all(
-        (part <= _MASK).all() for part in above_diagonal(weights)
-    )
-
-
-def _check_causal(heads: Sequence[HeadSource]) -> None:
-    for source in heads:
-        weights = source.weights()
-        if not _is_masked(weights):
-            query, key = np.argwhere(np.triu(weights != 0, 1))[0]
-            raise ValueError(
-                f"causal=True needs weights of 0 where key > query; head {source.name} has {weights[query, key]:g} at "
-                f"query {query}, key {key}"
-            )
