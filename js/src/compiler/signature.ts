@@ -205,7 +205,7 @@ function docOf(root: Node, script: Node[]): string {
   );
   if (marked) return plain(marked.data).replace(/^\s*@component\s*/, '');
   const first: Node | undefined = script[0]?.leadingComments?.find(isDoc);
-  const onProp = script[0]?.type === 'ExportNamedDeclaration' && script[0].leadingComments.length < 2;
+  const onProp = script[0]?.type === 'ExportNamedDeclaration' && script[0].leadingComments?.length === 1;
   return first && !onProp && !/@type\b/.test(first.value) ? plain(first.value) : '';
 }
 

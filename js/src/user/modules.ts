@@ -29,24 +29,23 @@ export interface Loaded {
   exports: Namespace;
   /** Style sheets that it and what it imports bring. */
   css: string[];
+  /** It and what it imports, for tracing errors. */
+  modules: Located[];
 }
 
 export class Modules {
   #found = new Map<string, Promise<Located>>();
-  #loaded = new Map<string, Loaded>();
+  #ran = new Map<string, Omit<Loaded, 'modules'>>();
 
   constructor(readonly figure: Figure) {}
 
-  /** A module and all that it needs. */
-  async load(key: string): Promise<Loaded> {
+  /** A module and all that it needs; `found` is given them before any of them runs. */
+  async load(key: string, found: (modules: Located[]) => void): Promise<Loaded> {
     const records = new Map<string, Located>();
     await this.#collect(key, records);
-    return this.#run(key, records);
-  }
-
-  /** Everything that has been loaded so far. */
-  async located(): Promise<Located[]> {
-    return Promise.all(this.#found.values());
+    const modules = [...records.values()];
+    found(modules);
+    return { ...this.#run(key, records), modules };
   }
 
   async #collect(key: string, records: Map<string, Located>): Promise<void> {
@@ -75,17 +74,17 @@ export class Modules {
     }
   }
 
-  #run(key: string, records: Map<string, Located>): Loaded {
+  #run(key: string, records: Map<string, Located>): Omit<Loaded, 'modules'> {
     if (key in runtime) return { exports: runtime[key], css: [] };
-    const known = this.#loaded.get(key);
+    const known = this.#ran.get(key);
     if (known) return known;
     const { record } = records.get(key)!;
     const needed = record.deps.map((dependency) => this.#run(dependency, records));
     const exports = record.make(needed.map((loaded) => loaded.exports)) ?? {};
     const css = [...new Set([...needed.flatMap((loaded) => loaded.css), record.css])].filter(Boolean);
-    const loaded = { exports, css };
-    this.#loaded.set(key, loaded);
-    return loaded;
+    const ran = { exports, css };
+    this.#ran.set(key, ran);
+    return ran;
   }
 }
 

@@ -32,17 +32,18 @@ function prop(props: Props, key: string, flags: number, fallback?: unknown) {
   return internal.prop(props, key, flags, fallback);
 }
 
+// Not copies: some of Svelte's exports have their value only once something is mounted.
 export const runtime: Record<string, Record<string, unknown>> = {
-  mechviz: { ...mechviz },
-  svelte: { ...svelte },
-  'svelte/animate': { ...animate },
-  'svelte/attachments': { ...attachments },
-  'svelte/easing': { ...easing },
-  'svelte/events': { ...events },
-  'svelte/internal/client': { ...internal, prop },
+  mechviz: mechviz,
+  svelte: svelte,
+  'svelte/animate': animate,
+  'svelte/attachments': attachments,
+  'svelte/easing': easing,
+  'svelte/events': events,
+  'svelte/internal/client': Object.create(internal, { prop: { value: prop } }) as Record<string, unknown>,
   'svelte/internal/flags/legacy': {},
-  'svelte/motion': { ...motion },
-  'svelte/reactivity': { ...reactivity },
-  'svelte/store': { ...store },
-  'svelte/transition': { ...transition },
+  'svelte/motion': motion,
+  'svelte/reactivity': reactivity,
+  'svelte/store': store,
+  'svelte/transition': transition,
 };
