@@ -148,7 +148,7 @@ def read_call(
         causal=causal,
         window=given.get("sliding_window") if flash else None,
         offset=keys.shape[2] - length if flash else 0,  # flash aligns queries with the last keys, sdpa with the first
-        softcap=given.get("softcap"),
+        softcap=given.get("softcap") if function is not sdpa_attention_forward else None,  # which does not cap
         sinks=_detached(given.get("s_aux")),
         bias=_detached(given.get("position_bias")),
         dropout=float(given.get("dropout") or 0.0),

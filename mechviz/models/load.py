@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from .model import Model
 
@@ -37,6 +40,7 @@ def load(
 
     Raises:
         TypeError: ``x`` is none of these.
+        FileNotFoundError: The embedded model is not there.
         ValueError: ``device``, ``dtype`` or other options with a model that is loaded already.
 
     Example:
@@ -52,19 +56,34 @@ def load(
         return Model(x, _tokenizer(tokenizer) if isinstance(tokenizer, (str, Path)) else tokenizer)
     if x is not None and not isinstance(x, (str, Path)):
         raise TypeError(f"expected nothing, a name, a folder or a model; got {type(x).__name__}")
+    if x is None and not EMBEDDED.is_dir():
+        raise FileNotFoundError("this installation lacks the embedded model; `python -m mechviz.demo.train` makes it")
     if x is None:
-        module = AutoModelForCausalLM.from_pretrained(
-            EMBEDDED, dtype=dtype or torch.float32, use_safetensors=True, **kwargs
-        )
+        with _no_progress_bar():
+            module = _read(EMBEDDED, dtype or torch.float32, kwargs)
         name, bos = "mechviz-demo", True
     else:
-        module = AutoModelForCausalLM.from_pretrained(x, dtype=dtype or "auto", use_safetensors=True, **kwargs)
-        name, bos = None, None
+        module, name, bos = _read(x, dtype or "auto", kwargs), None, None
     if device is not None:
         module = nn.Module.to(module, device)
     return Model(
         module, _tokenizer(EMBEDDED if x is None else x) if tokenizer is None else tokenizer, name=name, bos=bos
     )
+
+
+def _read(source: str | Path, dtype: Any, options: dict[str, Any]) -> nn.Module:
+    return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _tokenizer(source: str | Path) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import threading
 import weakref
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from mechviz.text import Tokens, as_tokens
 from .encode import encode
 from .fingerprint import fingerprint
 from .structure import Structure, find_stack, probe
-from .tape import Tape, record
+from .tape import Tape, inputs_of, record
 from .trace import Trace
 
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
@@ -39,6 +38,10 @@ class Model:
 
     def __init__(self, module: nn.Module, tokenizer: Any = None, *, name: str | None = None, bos: bool | None = None):
         self.module = getattr(module, "_orig_mod", module)
+        if getattr(getattr(self.module, "config", None), "is_encoder_decoder", False):
+            raise NotImplementedError(
+                f"{type(self.module).__name__} has an encoder; only decoder-only models can be traced"
+            )
         self.tokenizer = tokenizer
         self.name = name or _name(self.module)
         self._bos = bos
@@ -99,9 +102,7 @@ class Model:
         return self._structure
 
     def _record(self, ids: list[int]) -> Tape:
-        inputs: dict[str, Any] = {"input_ids": torch.tensor([ids], device=self.device), "use_cache": False}
-        if "logits_to_keep" in inspect.signature(self.module.forward).parameters:
-            inputs["logits_to_keep"] = 1
+        inputs = inputs_of(self.module, ids, logits_to_keep=1)
         if not self.module.training:
             return record(self.module, self._stack.blocks, inputs)
         devices = [self.device.index or 0] if self.device.type == "cuda" else []

@@ -56,7 +56,7 @@ def find_plan(
         if call.finished and out is not None and call.module in names:
             parts.append(_Part(names[call.module], call.module, order, stream_of(call.input, pre), out))
     carriers = _carriers(pre, parts, [names[module] for module in attention if module in names])
-    experts = any("expert" in type(module).__name__.lower() for module in names)
+    experts = any(mark in type(module).__name__.lower() for module in names for mark in ("expert", "moe"))
     seen = _Block(pre, block.output.reshape(-1, block.output.shape[-1]), parts, carriers, experts)
     for search in (_sequential, _post_norm, _parallel, _single):
         plan = search(seen)

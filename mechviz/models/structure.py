@@ -14,7 +14,7 @@ from .blocks import BlockPlan
 from .capture import Recorder, listen
 from .functional import FunctionWatch
 from .search import find_plan
-from .tape import Numerics
+from .tape import Numerics, inputs_of, own_logits
 from .unembed import Unembedding, find_unembedding
 from .watch import Watch
 
@@ -83,8 +83,7 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
         stack: Its blocks.
         ids: Token ids that it knows; repeated or cut to a few.
     """
-    device = next((p.device for p in model.parameters() if p.device.type != "meta"), torch.device("cpu"))
-    tokens = torch.tensor([[ids[i % len(ids)] for i in range(PROBE_LENGTH)]], device=device)
+    inputs = inputs_of(model, [ids[i % len(ids)] for i in range(PROBE_LENGTH)])
     names = {m: name for name, m in model.named_modules() if name}
     watch = Watch(names, clone=True)
 
@@ -93,8 +92,7 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
 
     dispatched, called = Recorder(where=running, keep=lambda _: None), FunctionWatch(PROBE_LENGTH, where=running)
     with Numerics.of(model).restored(), watch, listen(dispatched), called:
-        output = model(input_ids=tokens, use_cache=False)
-    logits = output["logits"] if isinstance(output, dict) else output[0]
+        output = model(**inputs)
 
     plans, functional, inside = [], [], set()
     stream: torch.Tensor | None = None
@@ -113,5 +111,6 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
         plans.append(find_plan(call, [c for c in watch.calls if c.module in own], own, heard or seen))
     assert stream is not None
     outer = [call for call in watch.calls if call.finished and call.module not in inside]
-    stream = stream.reshape(-1, stream.shape[-1])
-    return Structure(tuple(plans), tuple(functional), find_unembedding(names, outer, stream, logits.detach()[0]))
+    logits, stream = own_logits(model, output), stream.reshape(-1, stream.shape[-1])
+    unembedding = None if logits is None else find_unembedding(names, outer, stream, logits)
+    return Structure(tuple(plans), tuple(functional), unembedding)

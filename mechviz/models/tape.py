@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -56,14 +57,15 @@ class Tape:
     Attributes:
         blocks: One call per block, in order.
         witnesses: For each block, some rows of what its attention heads read, ``[row, head, dim]`` per attention call.
-        logits: The model's own logits, ``[position, vocab]`` (of the last position only where the model can do that).
+        logits: The model's own logits, ``[position, vocab]`` (of the last position only where the model can do that), or
+            None for a model that has no unembedding.
         numerics: What it ran under.
         cloned: The blocks overwrite their inputs in place, so the tape holds copies.
     """
 
     blocks: tuple[ModuleCall, ...]
     witnesses: tuple[tuple[torch.Tensor, ...], ...]
-    logits: torch.Tensor
+    logits: torch.Tensor | None
     numerics: Numerics
     cloned: bool = False
 
@@ -165,8 +167,26 @@ def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any]
         call.kwargs = {name: None if isinstance(value, Cache) else value for name, value in call.kwargs.items()}
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
-    logits = output["logits"] if isinstance(output, dict) else output[0]
-    return Tape(tuple(watch.calls), witnesses, logits.detach()[0], numerics, clone)
+    return Tape(tuple(watch.calls), witnesses, own_logits(model, output), numerics, clone)
+
+
+def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) -> dict[str, Any]:
+    """What to call a model with for one text: its ids, no cache, and no more logits than needed where it can do that."""
+    device = next((p.device for p in model.parameters() if p.device.type != "meta"), torch.device("cpu"))
+    inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)], device=device)}
+    wanted = {"use_cache": False, "return_dict": True, "logits_to_keep": logits_to_keep}
+    takes = inspect.signature(model.forward).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
+    return inputs | {key: wanted[key] for key in wanted if key in takes or (anything and key == "use_cache")}
+
+
+def own_logits(model: nn.Module, output: Any) -> torch.Tensor | None:
+    """A language model's logits, ``[position, vocab]``, among what it returned."""
+    find_head: Any = getattr(model, "get_output_embeddings", lambda: None)
+    logits = getattr(output, "logits", None)
+    if logits is None or logits.dim() != 3 or find_head() is None:
+        return None
+    return logits.detach()[0]
 
 
 def _witness(call: AttentionCall) -> torch.Tensor:

@@ -204,6 +204,8 @@ class Trace:
     @property
     def _unembedding(self) -> Unembedding:
         found = self.model.structure.unembedding
+        if self._tape.logits is None:
+            raise Unavailable(f"{self.model.name} has no unembedding, so no logits and no loss")
         if found is None:
             raise Unavailable(
                 f"no chain of modules leads from the last residual stream of {self.model.name} to its logits"
@@ -215,6 +217,7 @@ class Trace:
         module, unembedding = self.model.module, self._unembedding
         prepared = unembedding.prepare(module, self._tape.leaving(self.model.n_layers - 1))
         own = self._tape.logits
+        assert own is not None  # or there would be no unembedding
         ours = unembedding.logits(module, prepared[len(prepared) - len(own) :])
         if torch.equal(ours, own):
             return prepared

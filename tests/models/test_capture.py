@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import threading
 import time
 
@@ -67,9 +68,47 @@ def test_half_precision_is_recomputed_in_float32(dtype, tolerance):
         assert (z - call.z[0].float()).abs().max() <= tolerance * call.values.float().abs().max()
 
 
-def wrong(call, **changes):
-    import dataclasses
+def flash_reference(query, key, value, mask, *, is_causal, softmax_scale, sliding_window, softcap, s_aux, **_):
+    """What the flash-attention kernel computes, for machines without one: ``[batch, position, head, dim]`` in and out."""
+    q, k, v = (x.transpose(1, 2) for x in (query, key, value))
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    s = q @ k.mT * softmax_scale
+    s = s if softcap is None else torch.tanh(s / softcap) * softcap
+    i, j = torch.arange(q.shape[2])[:, None], torch.arange(k.shape[2])[None]
+    hidden = (j > i) if is_causal else torch.zeros(len(i), j.shape[1], dtype=torch.bool)
+    if sliding_window is not None:
+        hidden = hidden | (j < i - (sliding_window - 1))
+    s = s.masked_fill(hidden, -torch.inf)
+    if mask is not None:
+        s = s.masked_fill(~mask[:, None, None].bool(), -torch.inf)
+    if s_aux is not None:
+        s = torch.cat([s, s_aux.view(1, -1, 1, 1).expand(*s.shape[:3], 1)], -1)
+    return (s.softmax(-1)[..., : k.shape[2]] @ v).transpose(1, 2)
 
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma2", "gpt_oss", "deepseek_v3"])
+def test_flash_attention_as_transformers_calls_it(name, padded, monkeypatch):
+    monkeypatch.setattr("transformers.integrations.flash_attention._flash_attention_forward", flash_reference)
+    tokens = torch.tensor([ids(24, seed=0), ids(24, seed=1)])
+    mask = torch.ones_like(tokens)
+    mask[1, 24 - 5 * padded :] = 0  # padding on the right
+    model, eager = build(name), build(name, attn_implementation="eager")
+    for module in model.modules():
+        if hasattr(module, "config"):
+            module.config._attn_implementation_internal = "flash_attention_2"
+    recorder = Recorder()
+    with listen(recorder):
+        run(model, input_ids=tokens, attention_mask=mask)
+    expected = run(eager, input_ids=tokens, attention_mask=mask, output_attentions=True).attentions
+    for call, one in zip(recorder.calls, expected, strict=True):
+        assert call.causal and (call.mask is not None) == padded
+        for batch, length in ((0, 24), (1, 24 - 5 * padded)):
+            dense = pattern_of(call, batch).dense()[:, :length]
+            torch.testing.assert_close(dense, one[batch][:, :length], atol=1e-5, rtol=0)
+
+
+def wrong(call, **changes):
     return dataclasses.replace(call, **changes)
 
 
@@ -125,8 +164,10 @@ def test_static_cache_prefill():
     recorder = Recorder()
     with torch.no_grad(), listen(recorder):
         model(torch.tensor([ids()]), past_key_values=cache, use_cache=True)
-    for call in recorder.calls:  # keys come with room for 32 tokens; those past the text are not part of the pattern
-        assert pattern_of(call).shape == (4, 24, 24)
+    for call in recorder.calls:  # keys come with room for 32 tokens, and the rest is cut or masked
+        pattern = pattern_of(call)
+        assert pattern.shape[:2] == (4, 24) and not pattern.dense()[..., 24:].any()
+        torch.testing.assert_close(pattern.dense()[..., :24].sum(-1), torch.ones(4, 24))
 
 
 def test_generation_is_heard_step_by_step():

@@ -11,6 +11,7 @@ from mechviz.models import Model, Trace, load, requirements
 from mechviz.models.fingerprint import fingerprint
 from mechviz.models.load import EMBEDDED
 from mechviz.models.structure import PROBE_LENGTH
+from mechviz.pattern import Unavailable
 
 TEXT = "Mary gave"
 
@@ -64,6 +65,22 @@ def test_something_that_is_no_language_model():
         load(torch.nn.Linear(2, 2))
     with pytest.raises(TypeError, match=r"expected nothing, a name, a folder or a model; got int"):
         load(5)
+
+
+def test_a_model_without_a_language_head_is_traced_up_to_it():
+    for trace in (
+        load(build("gpt2").transformer).trace(ids()),
+        load(transformers.GPT2ForTokenClassification(build("gpt2").config).eval()).trace(ids()),
+    ):
+        assert trace.attention[2].shape == (4, 24, 24) and trace.resid_mid[1].shape == (24, 48)
+        with pytest.raises(Unavailable, match="has no unembedding, so no logits and no loss"):
+            trace.loss  # noqa: B018
+
+
+def test_an_encoder_decoder_is_refused():
+    config = transformers.T5Config(vocab_size=97, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=4)
+    with pytest.raises(NotImplementedError, match="T5ForConditionalGeneration has an encoder"):
+        load(transformers.T5ForConditionalGeneration(config))
 
 
 def test_provenance(make_tokenizer):

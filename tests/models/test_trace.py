@@ -123,7 +123,7 @@ def test_residual_mid_is_the_input_of_the_second_norm():
 
 @pytest.mark.parametrize("name", ZOO)
 def test_neurons(name):
-    model, trace = traced(name)
+    _, trace = traced(name)
     assert list(trace.neurons.missing) == NO_NEURONS.get(name, [])
     for layer in trace.neurons.layers:
         assert trace.neurons[layer].shape[0] == 24
@@ -215,7 +215,10 @@ def test_blocks_that_write_into_their_input():
             self.block = block
 
         def forward(self, hidden_states, *args, **kwargs):
-            return hidden_states.copy_(self.block(hidden_states, *args, **kwargs))
+            output = self.block(hidden_states, *args, **kwargs)
+            if isinstance(output, tuple):  # transformers before 5.2
+                return hidden_states.copy_(output[0]), *output[1:]
+            return hidden_states.copy_(output)
 
     module = build("gpt2")
     module.transformer.h = torch.nn.ModuleList(InPlace(block) for block in module.transformer.h)

@@ -100,7 +100,9 @@ def test_the_users_own_hooks_keep_their_order_and_effect():
     block, order = model.transformer.h[1], []
     block.register_forward_pre_hook(lambda module, args: (args[0] * 2, *args[1:]))
     block.register_forward_pre_hook(lambda *_: order.append("second"))
-    block.register_forward_hook(lambda module, args, output: (output[0] if isinstance(output, tuple) else output) + 1)
+    block.register_forward_hook(
+        lambda module, args, output: (output[0] + 1,) if isinstance(output, tuple) else output + 1
+    )
     before = state(model)
     with torch.no_grad():
         expected = model(torch.tensor([ids()])).logits[0]
