@@ -4,9 +4,10 @@ import type { Focus } from '../parts/heatmap';
 import type { Head } from '../parts/headgrid';
 import type { Total } from '../parts/rowreadout';
 import type { Direction, Tile } from '../pattern/pattern';
+import { tick } from '../number';
 import type { Curve, Scale } from '../scale';
 import type { Selection } from '../selection';
-import type { NdArray } from '../wire';
+import { errorOf, type NdArray, type Precision } from '../wire';
 import type { FrameJson, TokensJson } from './types';
 
 export interface AttentionProps {
@@ -105,3 +106,31 @@ export function thumbOf(thumbs: NdArray, step: number, index: number): Tile {
   const values = thumbs.data.subarray(index * rows * cols, (index + 1) * rows * cols);
   return { values, rows, cols, step, origin: { query: 0, key: 0 } };
 }
+
+/** Whether weights up to `limit` are told with four decimals; very small and very large ones by their digits. */
+export function inDecimals(limit: number): boolean {
+  return limit >= 0.1 && limit < 1e4;
+}
+
+/** How exact the numbers are, for the foot. */
+export function exactness(precision: Precision, live: boolean, limit: number): string {
+  if (precision === 'exact') return inDecimals(limit) ? 'exact to 4 decimals' : 'exact';
+  const name = precision === 'sqrt8' ? '8-bit square root' : 'float16';
+  if (live) return `colours from ${name}, numbers exact`;
+  return `${name}: at most ± ${Number(errorOf(limit, precision).toPrecision(1))} at ${tick(limit)}`;
+}
+
+/** All keys of the view and what they do. */
+export const KEYS: [key: string, what: string][] = [
+  ['← → ↑ ↓', 'move: keys across, queries down; in the grid, open a head'],
+  ['Home End', 'first and last key of the row'],
+  ['PgUp PgDn', 'ten queries up or down'],
+  ['Enter', 'pin what is pointed at'],
+  ['Esc', 'let go'],
+  ['t', 'reads from, or is read by'],
+  ['s', 'scale: linear, √, log, per row'],
+  ['m', 'show every space of the text'],
+  ['[ ]', 'previous and next head'],
+  ['{ }', 'the same head one layer up or down'],
+  ['?', 'this list'],
+];

@@ -1,0 +1,96 @@
+/** The head that is open in an attention view: its numbers as they come, and rows as the kernel has them. */
+import { Superseded } from '../backend';
+import { LazyArray, type Figure } from '../figure.svelte';
+import { Dense } from '../pattern/dense';
+import { outweighs, type Direction, type Line } from '../pattern/pattern';
+import { errorOf, type NdArray } from '../wire';
+
+/** Which head, and which of its rows or columns. */
+export interface Asked {
+  figure: Figure;
+  /** Id of the view within the figure. */
+  view: string;
+  /** Index of the head among those of the view. */
+  head: number;
+  values: NdArray | LazyArray;
+  causal: boolean;
+  signed: boolean;
+  direction: Direction;
+  subject: number;
+}
+
+/** Made while a component is set up: it fetches and asks as what `asked` reads changes. */
+export class OpenHead {
+  /** What went wrong with the last fetch or question. */
+  problem = $state('');
+  /** A row or column from the kernel, and what it answers. */
+  #answered = $state.raw<{ question: string; line: Line }>();
+  #asked: () => Asked;
+
+  #values = $derived.by(() => this.#asked().values);
+  #array = $derived(this.#values instanceof LazyArray ? this.#values.value : this.#values);
+  #question = $derived.by(() => {
+    const { head, direction, subject } = this.#asked();
+    return `${head} ${direction} ${subject}`;
+  });
+  /** Undefined until its numbers are here. */
+  pattern = $derived.by(() => {
+    const { causal, signed } = this.#asked();
+    return this.#array && new Dense(this.#array, causal, signed);
+  });
+  /** This copy does not hold the head. */
+  absent = $derived(this.#values instanceof LazyArray && this.#values.absent);
+  #carried = $derived.by(() => {
+    const { direction, subject } = this.#asked();
+    return this.pattern?.line(direction, subject);
+  });
+  /** The row or column: as the kernel has it once that has answered, before as it travelled. */
+  line = $derived(this.#answered?.question === this.#question ? this.#answered.line : this.#carried);
+  exact = $derived(this.pattern?.precision === 'exact' || this.#answered?.question === this.#question);
+
+  constructor(asked: () => Asked) {
+    this.#asked = asked;
+    $effect(() => this.#fetch());
+    $effect(() => this.#ask());
+  }
+
+  /** How far a number of the line may be from the model's. */
+  errorOf(value: number): number {
+    return this.exact || !this.pattern ? 0 : errorOf(value, this.pattern.precision);
+  }
+
+  #fetch(): void {
+    const values = this.#values;
+    this.problem = '';
+    if (values instanceof LazyArray) values.load().catch((error: Error) => (this.problem = error.message));
+  }
+
+  #ask(): void {
+    const { figure, view, head, direction, subject } = this.#asked();
+    const carried = this.#carried;
+    if (!figure.live || !carried || this.pattern?.precision === 'exact') return;
+    const question = this.#question;
+    figure.ask(view, 'value', { head, [direction === 'by' ? 'key' : 'query']: subject }).then(
+      (answer) => {
+        const whole = answer?.arrays[0]?.data;
+        if (!whole) return;
+        const values = whole.subarray(carried.start, carried.start + carried.values.length);
+        this.#answered = { question, line: { start: carried.start, values } };
+      },
+      (error) => {
+        if (!(error instanceof Superseded)) this.problem = error.message;
+      },
+    );
+  }
+}
+
+/** Position of a line's largest weight (signed: furthest from zero); undefined where none is a number. */
+export function largestOf(line: Line, signed: boolean): number | undefined {
+  let best: number | undefined;
+  for (let i = 0; i < line.values.length; i++) {
+    const here = line.values[i];
+    if (Number.isNaN(here)) continue;
+    if (best === undefined || outweighs(here, line.values[best], signed)) best = i;
+  }
+  return best === undefined ? undefined : line.start + best;
+}
