@@ -67,6 +67,7 @@ class FigureWidget(anywidget.AnyWidget):
         self._unwatch: Callable[[], None] = lambda: None
         figure = self._assemble()
         super().__init__(figure=figure, arrays=self._table.first_bytes(), selection=view.selection.to_dict())
+        self._hear_beside_cells()
         #: Show the view as it is now; to be called whenever it has changed.
         self.refresh = worker.Newest(self._show, _INTERVAL)
         self.on_msg(self._on_message)
@@ -90,6 +91,15 @@ class FigureWidget(anywidget.AnyWidget):
         """Take what the browser has changed."""
         with _traits:
             super().set_state(sync_data)
+
+    def _send(self, msg: dict[str, Any], buffers: list[Any] | None = None) -> None:
+        super()._send(msg, buffers)
+        self._hear_beside_cells()
+
+    def _hear_beside_cells(self) -> None:
+        # ipykernel 7.4 gives what the browser says next to the shell that has spoken last on this comm: after a cell,
+        # to the main one, where it would wait for the next cell to end. Without this note it goes where it is sent.
+        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
     def _show(self) -> None:
         """Show the view as it is now: new arrays first, then the figure that names them."""
@@ -157,6 +167,15 @@ class CodeWidget(FigureWidget):
     @traitlets.default("code")
     def _first_code(self) -> dict[str, str]:
         return self._view.code()
+
+    def _send(self, msg: dict[str, Any], buffers: list[Any] | None = None) -> None:
+        super()._send(msg, buffers)
+        self._hear_beside_cells()
+
+    def _hear_beside_cells(self) -> None:
+        # ipykernel 7.4 gives what the browser says next to the shell that has spoken last on this comm: after a cell,
+        # to the main one, where it would wait for the next cell to end. Without this note it goes where it is sent.
+        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
     def _show(self) -> None:
         with _traits:
