@@ -59,21 +59,8 @@ class Pattern(Protocol):
         ...
 
 
-class Dense:
-    """Attention probabilities (or any number per head, query and key) given as an array.
-
-    Args:
-        array: ``[head, query, key]``, anything `mechviz.arrays.to_numpy` takes. NaN and signed values are allowed.
-        causal: Whether entries with key > query are all exactly 0; found out from the array when None.
-        names: A name per head.
-
-    Raises:
-        ValueError: Not three axes, or a wrong number of names.
-
-    Example:
-        >>> Dense([[[1.0, 0.0], [0.25, 0.75]]]).causal
-        True
-    """
+class ArrayPattern:
+    """What a pattern held as an array answers, in any library; `Dense` is numpy's."""
 
     ops: ClassVar[Any] = NumpyOps
 
@@ -120,6 +107,25 @@ class Dense:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}{', causal' if self.causal else ''})"
+
+
+class Dense(ArrayPattern):
+    """Attention probabilities (or any number per head, query and key) given as an array.
+
+    Args:
+        array: ``[head, query, key]``, anything `mechviz.arrays.to_numpy` takes. NaN and signed values are allowed.
+        causal: Whether entries with key > query are all exactly 0; found out from the array when None.
+        names: A name per head.
+
+    Raises:
+        ValueError: Not three axes, or a wrong number of names.
+
+    Example:
+        >>> Dense([[[1.0, 0.0], [0.25, 0.75]]]).causal
+        True
+    """
+
+    array: np.ndarray
 
 
 class PatternStack(Layered[Pattern]):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from mechviz.pattern import Dense, Factored, Unavailable
+from mechviz.pattern import ArrayPattern, Factored, Unavailable
 
 from .capture import AttentionCall
 
@@ -65,8 +65,8 @@ class TorchFactored(Factored):
     keys: torch.Tensor
 
 
-class TorchDense(Dense):
-    """`mechviz.pattern.Dense` on a torch tensor."""
+class TorchDense(ArrayPattern):
+    """A pattern that the model itself made as a matrix, on a torch tensor."""
 
     ops: ClassVar[Any] = TorchOps
     array: torch.Tensor
