@@ -84,7 +84,12 @@ def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored:
     """
     if call.dropout:
         raise Unavailable(f"attention dropout ({call.dropout}) was active, so the weights used are not the pattern")
-    pattern = _build(call, batch)
+    try:
+        pattern = _build(call, batch)
+    except ValueError as reason:
+        raise Unavailable(f"its queries, keys and mask do not fit together: {reason}") from None
+    if tuple(call.z.shape[1:3]) != (pattern.shape[1], pattern.shape[0]):
+        raise Unavailable(f"its heads read {tuple(call.z.shape)}, which is not (batch, query, head, dim)")
     _check(pattern, call.values[batch], call.z[batch])
     return pattern
 

@@ -30,7 +30,7 @@ class FunctionWatch(TorchFunctionMode):
     """Keeps attention computed by function calls: as factors where torch's attention is called, else as the weights.
 
     A softmax counts as attention when its result is ``[…, query, key]`` over the text and is then multiplied with
-    something, as attention weights are with values.
+    something, as attention weights are with values; what is kept is what was multiplied.
 
     Args:
         length: Tokens in the text.
@@ -42,26 +42,25 @@ class FunctionWatch(TorchFunctionMode):
         self.found: list[tuple[Any, AttentionCall | torch.Tensor]] = []
         self._length = length
         self._where = where
-        self._waiting: list[torch.Tensor] = []
+        self._waiting: torch.Tensor | None = None  # a softmax that nothing was multiplied with yet
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call ``func`` and look at it if it is one of those."""
         kwargs = kwargs or {}
-        if func in _PRODUCTS and self._waiting:
-            self._take_used(_tensors(args))
+        if func in _PRODUCTS and self._waiting is not None:
+            self._take_used(self._waiting, _tensors(args))
         result = func(*args, **kwargs)
         if func in _SOFTMAX and result.dim() >= 3 and result.shape[-2:] == (self._length, self._length):
-            self._waiting = [result.detach()]
+            self._waiting = result.detach()
         elif func is F.scaled_dot_product_attention:
             self.found.append((self._where(), _read(result, *args, **kwargs)))
         return result
 
-    def _take_used(self, operands: list[torch.Tensor]) -> None:
-        weights = self._waiting[0]
+    def _take_used(self, weights: torch.Tensor, operands: list[torch.Tensor]) -> None:
         for x in operands:
             if x.numel() == weights.numel() and torch.equal(x.detach().reshape(weights.shape), weights.to(x.dtype)):
-                self.found.append((self._where(), weights.float().reshape(-1, self._length, self._length)))
-                self._waiting = []
+                self.found.append((self._where(), x.detach().float().reshape(-1, self._length, self._length)))
+                self._waiting = None
                 return
 
 

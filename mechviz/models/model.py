@@ -47,6 +47,7 @@ class Model:
         self._bos = bos
         self._stack = find_stack(self.module)
         self._structure: Structure | None = None
+        self._overwrites = False  # whether its blocks write into their inputs
         self._probed = ""  # fingerprint of the weights that the structure was found with
         self.lock = _locks.setdefault(self.module, threading.RLock())
 
@@ -90,6 +91,7 @@ class Model:
         with self.lock:
             weights = fingerprint(self.module)
             tape = self._record(ids)
+            self._overwrites = tape.cloned
             if self._structure is None or (not self._structure.settled and self._probed != weights):
                 self._structure, self._probed = probe(self.module, self._stack, ids), weights
         return Trace(self, self._tokens(ids, x if isinstance(x, str) else None, weights), tape)
@@ -104,11 +106,11 @@ class Model:
     def _record(self, ids: list[int]) -> Tape:
         inputs = inputs_of(self.module, ids, logits_to_keep=1)
         if not self.module.training:
-            return record(self.module, self._stack.blocks, inputs)
+            return record(self.module, self._stack.blocks, inputs, clone=self._overwrites)
         devices = [self.device.index or 0] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):  # whatever is drawn below, the user's random numbers go on from here
             before = _random_state(self.device)
-            tape = record(self.module, self._stack.blocks, inputs)
+            tape = record(self.module, self._stack.blocks, inputs, clone=self._overwrites)
             drawn = not all(map(torch.equal, before, _random_state(self.device)))
         if drawn:
             raise ValueError(

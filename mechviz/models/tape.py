@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from transformers.cache_utils import Cache
 
+from mechviz._layered import Unavailable
+
 from .capture import AttentionCall, Listener, Recorder, StopForward, listen
 from .watch import ModuleCall, Watch, first_tensor, swap
 
@@ -55,6 +57,7 @@ class Tape:
     """What one forward pass left behind.
 
     Attributes:
+        length: Tokens in the text.
         blocks: One call per block, in order.
         witnesses: For each block, some rows of what its attention heads read, ``[row, head, dim]`` per attention call.
         logits: The model's own logits, ``[position, vocab]`` (of the last position only where the model can do that), or
@@ -63,6 +66,7 @@ class Tape:
         cloned: The blocks overwrite their inputs in place, so the tape holds copies.
     """
 
+    length: int
     blocks: tuple[ModuleCall, ...]
     witnesses: tuple[tuple[torch.Tensor, ...], ...]
     logits: torch.Tensor | None
@@ -77,11 +81,20 @@ class Tape:
 
     def entering(self, layer: int) -> torch.Tensor:
         """The residual stream that enters a block, ``[position, d_model]``."""
-        return _rows(self.blocks[layer].input)
+        return self._rows(self.blocks[layer].input)
 
     def leaving(self, layer: int) -> torch.Tensor:
         """The residual stream that leaves a block, ``[position, d_model]``."""
-        return _rows(self.blocks[layer].output)
+        return self._rows(self.blocks[layer].output)
+
+    def _rows(self, stream: torch.Tensor | None) -> torch.Tensor:
+        # There is one text, so every axis but the last two is of length 1; some models flatten them away inside.
+        if stream is None or stream.shape[:-1].numel() != self.length:
+            shape = None if stream is None else tuple(stream.shape)
+            raise Unavailable(
+                f"what runs through the blocks has shape {shape}, not one vector for each of {self.length} tokens"
+            )
+        return stream.detach().reshape(self.length, stream.shape[-1])
 
     def attention(self, layer: int) -> list[AttentionCall]:
         """Run one block again up to its attention, and give what that was called with.
@@ -167,7 +180,8 @@ def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any]
         call.kwargs = {name: None if isinstance(value, Cache) else value for name, value in call.kwargs.items()}
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
-    return Tape(tuple(watch.calls), witnesses, own_logits(model, output), numerics, clone)
+    length = inputs["input_ids"].shape[1]
+    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, clone)
 
 
 def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) -> dict[str, Any]:
@@ -200,12 +214,6 @@ def _moved(layer: int) -> WeightsMoved:
         f"replaying layer {layer} no longer gives what the forward pass gave. The model has changed since this trace was "
         "made (weights, hooks, dropout, training mode or numeric settings): trace the text again"
     )
-
-
-def _rows(tensor: torch.Tensor | None) -> torch.Tensor:
-    # There is one text, so every axis but the last two is of length 1; some models flatten them away inside.
-    assert tensor is not None
-    return tensor.detach().reshape(-1, tensor.shape[-1])
 
 
 def _same_bits(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:

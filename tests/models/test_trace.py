@@ -230,6 +230,16 @@ def test_blocks_that_write_into_their_input():
         torch.testing.assert_close(trace.attention[layer].dense(), plain.attention[layer].dense())
 
 
+def test_a_stream_that_is_not_one_vector_a_token():
+    # CPM-Ant puts 32 prompt positions of its own before the text, so its positions are not the text's
+    config = transformers.CpmAntConfig(
+        vocab_size=VOCAB, hidden_size=48, num_hidden_layers=2, num_attention_heads=4, dim_head=12, dim_ff=96
+    )
+    trace = load(transformers.CpmAntForCausalLM(config).eval()).trace(ids())
+    with pytest.raises(Unavailable, match=r"has shape \(1, 56, 48\), not one vector for each of 24 tokens"):
+        trace.resid_pre[0]
+
+
 def test_a_plain_module_list_is_a_stack_only_if_the_stream_runs_through_it():
     class Plain(torch.nn.Module):  # as in code that comes with a checkpoint: no class of transformers'
         def __init__(self, block):
@@ -267,7 +277,7 @@ def test_compiled_models_are_traced_as_they_are(compile_it):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt_neox"])
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt_neox", "gptj", "bloom", "falcon"])
 def test_half_precision(name, dtype):
     model = load(build(name, dtype=dtype))
     trace = model.trace(ids())

@@ -132,6 +132,16 @@ def test_training_mode_stays_and_dropout_is_refused():
     assert torch.equal(trace.logits, load(model.eval()).trace(ids()).logits)
 
 
+def test_gradient_checkpointing_in_the_middle_of_a_training():
+    plain = load(build("llama")).trace(ids())
+    model = build("llama").train()  # Llama has no dropout
+    model.gradient_checkpointing_enable()
+    before = state(model)
+    trace = load(model).trace(ids())
+    assert torch.equal(trace.neurons[1], plain.neurons[1]) and torch.equal(trace.logits, plain.logits)
+    assert state(model) == before
+
+
 def test_gradients_of_a_training_step_are_the_same():
     tokens = torch.tensor([ids()])
 
