@@ -5,6 +5,8 @@ export default {
     // Styles travel in the JavaScript and land in the root a component is mounted in, so they work inside a shadow root.
     css: 'injected',
     runes: true,
+    // No mark of Svelte's on `window`: a notebook is not ours to write on.
+    discloseVersion: false,
   },
   vitePlugin: { emitCss: false },
 };

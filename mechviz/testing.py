@@ -42,8 +42,8 @@ def render_component(
 
     Example:
         >>> png = render_component("LossBrush.svelte", {"loss": [3.1, 2.4]})  # doctest: +SKIP
-        >>> png[:4]  # doctest: +SKIP
-        b'\\x89PNG'
+        >>> len(png) > 1000  # doctest: +SKIP
+        True
     """
     if isinstance(component, View):
         view = component

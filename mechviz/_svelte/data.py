@@ -14,10 +14,13 @@ import numpy as np
 
 from mechviz import wire
 from mechviz.arrays import to_numpy
+from mechviz.sites import MLP, Attention, Head, Neuron, Residual
 from mechviz.text import Tokens
 
 # Lists of numbers from this length on travel as bytes; the component is given a list all the same.
 _LONG = 16
+
+_SITES = (Head, Neuron, Residual, MLP, Attention)
 
 
 def to_props(value: Any, name: str) -> Any:
@@ -49,7 +52,7 @@ def _encode(value: Any, name: str, inside: tuple[int, ...]) -> Any:
     if isinstance(value, (float, np.floating)):
         number = float(value)
         return number if math.isfinite(number) else {"$number": _NAMES[str(number)]}
-    if isinstance(value, os.PathLike):
+    if isinstance(value, (os.PathLike, *_SITES)):  # a site is its name
         return _text(str(value))
     if isinstance(value, Tokens):
         return value.to_props()

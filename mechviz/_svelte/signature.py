@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -44,7 +45,8 @@ def signature(props: Sequence[Mapping[str, Any]], rest: bool, returns: Any) -> i
             annotation=annotation(prop["type"]),
         )
         for prop in sorted(props, key=lambda prop: not prop["required"])
-        if prop["name"].isidentifier()
+        # Others, such as "class", can be given as **{"class": …}.
+        if prop["name"].isidentifier() and not keyword.iskeyword(prop["name"])
     ]
     if rest:
         parameters.append(inspect.Parameter("props", inspect.Parameter.VAR_KEYWORD))
