@@ -11,6 +11,7 @@ from ._pooling import NumpyOps, pool
 from .arrays import to_numpy
 
 BLOCK = 256  # rows whose log-sum-exp is computed, and kept, together
+KEY_BLOCK = 1024  # keys at a time in it: what a processor's cache holds
 ARRAY_LIMIT = 1 << 30  # bytes that np.asarray(pattern) may make: nothing in that call says how much it costs
 
 
@@ -94,9 +95,9 @@ class Factored:
 
     def scores(self, head: int, rows: Any, cols: slice) -> Any:
         """What the softmax of one head is taken over, -inf where a query may not look: ``[len(rows), len(cols)]``."""
-        q = self.ops.float32(self.queries[head][rows])  # [row, dim]
+        q = self.ops.float32(self.queries[head][rows]) * self.scale  # [row, dim]
         k = self.ops.float32(self.keys[head // self.group][cols])  # [col, dim]
-        s = (q @ k.T) * self.scale  # [row, col]
+        s = q @ k.T  # [row, col]
         if self.softcap is not None:
             s = self.ops.tanh(s / self.softcap) * self.softcap
         if self.bias is not None:
@@ -110,7 +111,7 @@ class Factored:
 
     def _allowed(self, head: int, rows: Any, cols: slice) -> Any:
         allowed = None if self.mask is None else self._pick(self.mask, head, rows, cols)
-        if self.causal_rule or self.window is not None:
+        if not self._all_seen(rows, cols):
             here = self.ops.positions(self.shape[1], self.queries)[rows][:, None] + self.offset  # [row, 1]
             there = self.ops.positions(self.shape[2], self.queries)[cols][None]  # [1, col]
             rule = there <= here if self.causal_rule else there == there
@@ -118,6 +119,15 @@ class Factored:
                 rule = rule & (there > here - self.window)
             allowed = rule if allowed is None else rule & allowed
         return allowed
+
+    def _all_seen(self, rows: Any, cols: slice) -> bool:
+        """Whether the causal and window rules let each of the rows see all of the keys."""
+        if not self.causal_rule and self.window is None:
+            return True
+        if not isinstance(rows, slice):
+            return False
+        before = not self.causal_rule or cols.stop - 1 <= rows.start + self.offset
+        return before and (self.window is None or cols.start > rows.stop - 1 + self.offset - self.window)
 
     def _seen(self, first: int, stop: int) -> slice:
         """Keys that any of the rows first … stop - 1 can see by the causal and window rules."""
@@ -135,12 +145,15 @@ class Factored:
         if known is None:
             first = block * BLOCK
             stop = min(first + BLOCK, self.shape[1])
-            known = self._normalise(head, self.scores(head, slice(first, stop), self._seen(first, stop)))
-            self._normaliser[head, block] = known
+            seen = self._seen(first, stop)
+            for left in range(seen.start, seen.stop, KEY_BLOCK):
+                cols = slice(left, min(left + KEY_BLOCK, seen.stop))
+                part = self.ops.logsumexp(self.scores(head, slice(first, stop), cols))  # [row, 1]
+                known = part if known is None else self.ops.logaddexp(known, part)
+            known = self._normaliser[head, block] = self._finish(head, known)
         return known
 
-    def _normalise(self, head: int, scores: Any) -> Any:
-        total = self.ops.logsumexp(scores)  # [row, 1]
+    def _finish(self, head: int, total: Any) -> Any:
         if self.sinks is not None:
             total = self.ops.logaddexp(total, self.sinks[head])
         return self.ops.where(total == -float("inf"), 0.0, total)
@@ -176,8 +189,8 @@ class Factored:
 
     def rows(self, head: int, queries: Any) -> Any:
         """Whole rows of one head, ``[len(queries), key]``; ``queries`` is an index, a list of them or a slice."""
-        scores = self.scores(range(self.shape[0])[head], row_index(queries), slice(0, self.shape[2]))
-        return self.ops.exp(scores - self._normalise(head, scores))
+        scores = self.scores(range(self.shape[0])[head], row_index(queries, self.shape[1]), slice(0, self.shape[2]))
+        return self.ops.exp(scores - self._finish(head, self.ops.logsumexp(scores)))
 
     def sink(self, head: int, queries: Any = slice(None)) -> Any:
         """The probability that goes to the head's sink, ``[len(queries)]``; 0 for a model without sinks."""
@@ -214,7 +227,10 @@ def head_names(names: Sequence[str] | None, heads: int) -> tuple[str, ...] | Non
     return None if names is None else tuple(names)
 
 
-def row_index(queries: Any) -> Any:
+def row_index(queries: Any, length: int) -> Any:
+    """What picks whole rows out of ``length`` of them, always as a list: an index, a slice or a list of indices."""
+    if isinstance(queries, slice):
+        return list(range(*queries.indices(length)))
     return [queries] if isinstance(queries, (int, np.integer)) else queries
 
 

@@ -96,7 +96,7 @@ class ArrayPattern:
 
     def rows(self, head: int, queries: Any) -> Any:
         """Whole rows of one head, ``[len(queries), key]``."""
-        return self.head(head)[row_index(queries)]
+        return self.head(head)[row_index(queries, self.shape[1])]
 
     def overview(self, head: int, size: int) -> Any:
         """One head with at most ``size`` cells a side, pooled by `pooling`."""

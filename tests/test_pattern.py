@@ -57,6 +57,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_factored_equals_the_definition(rule, block, monkeypatch):
     monkeypatch.setattr(factored, "BLOCK", block)
+    monkeypatch.setattr(factored, "KEY_BLOCK", block - 1)
     q, k = factors()
     pattern, expected = Factored(q, k, 0.9, **RULES[rule]), reference(q, k, 0.9, **RULES[rule])
     dense = pattern.dense()
