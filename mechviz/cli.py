@@ -1,4 +1,4 @@
-"""The command line: ``mechviz demo`` and ``mechviz view``."""
+"""The command line: ``mechviz demo``, ``mechviz view`` and ``mechviz new component``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mechviz", description="See what a transformer computed.")
-    commands = parser.add_subparsers(required=True, metavar="demo | view")
+    commands = parser.add_subparsers(required=True, metavar="demo | view | new")
 
     demo = commands.add_parser("demo", help="trace the embedded model on a real prompt and write one HTML file")
     demo.add_argument("--out", type=Path, default=Path("demo.html"), help="the file to write (demo.html)")
@@ -35,6 +35,13 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("--device", help='where the model runs, such as "cuda"')
     view.add_argument("--dtype", help='the weights\' type, such as "bfloat16"')
     view.set_defaults(run=_view)
+
+    new = commands.add_parser("new", help="write a starter for something of your own")
+    kinds = new.add_subparsers(required=True, metavar="component")
+    component = kinds.add_parser("component", help="a .svelte component with companion, test and example cell")
+    component.add_argument("name", help="such as LossCurve")
+    component.add_argument("--in", dest="folder", type=Path, default=Path(), help="the folder (this one)")
+    component.set_defaults(run=_new_component)
     return parser
 
 
@@ -64,6 +71,14 @@ def _view(arguments: argparse.Namespace) -> int:
     trace = model.trace(arguments.text)
     figure = mv.column(mv.tokens(trace.tokens, trace.loss), mv.attention(trace.tokens, trace.attention))
     _saved(figure.save(arguments.out))
+    return 0
+
+
+def _new_component(arguments: argparse.Namespace) -> int:
+    from mechviz.new import new_component
+
+    for path in new_component(arguments.name, arguments.folder):
+        print(f"Wrote {path}")
     return 0
 
 
