@@ -70,7 +70,7 @@ def render_component(
 
 
 @contextlib.contextmanager
-def _page(width: int, theme: str) -> Iterator[Any]:
+def _page(width: int, theme: Literal["light", "dark"]) -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:

@@ -28,6 +28,11 @@ class ComponentView(View):
     _arguments: dict[str, Any]
     _prepared: dict[str, Any]
     _written: dict[str, Any]
+    # Which browser wrote last, and how often: its own writes come back to it.
+    _origin: dict[str, Any] | None
+    _watchers: list[Callable[[str, Any], Any]]
+    #: Errors that browsers have reported, newest last.
+    errors: list[str]
 
     @classmethod
     def make(cls, component: Component, arguments: Mapping[str, Any]) -> ComponentView:
@@ -37,10 +42,9 @@ class ComponentView(View):
         view._arguments = dict(arguments)
         view._prepared = component.prepared(arguments)
         view._written = {}
-        view._origin: dict[str, Any] | None = None
-        view._watchers: list[Callable[[str, Any], Any]] = []
-        #: Errors that browsers have reported, newest last.
-        view.errors: list[str] = []
+        view._origin = None
+        view._watchers = []
+        view.errors = []
         view._spec = view._make_spec()
         return view
 
