@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 
 import pytest
 import torch
@@ -42,6 +43,24 @@ def test_a_local_folder(folder):
     # pictures carry the name to other people: no folders of this machine in it
     assert model.name == "tiny-llama"
     assert "".join(model.trace(TEXT).tokens.text) == TEXT
+
+
+def test_nothing_is_the_embedded_model(folder, monkeypatch, capfd):
+    module = importlib.import_module("mechviz.models.load")
+    monkeypatch.setattr(module, "EMBEDDED", folder)
+    model = load()
+    assert (
+        model.name == "mechviz-demo"
+        and model.dtype == torch.float32
+        and load(dtype=torch.float16).dtype == torch.float16
+    )
+    assert model.trace(TEXT).tokens.role[0] == "BOS"  # its tokenizer adds none, but it was trained with one
+    assert model.trace(TEXT, bos=False).tokens.role[0] is None
+    assert model.trace(ids()).tokens.ids == tuple(ids())
+    assert "Loading weights" not in capfd.readouterr().err
+    monkeypatch.setattr(module, "EMBEDDED", folder / "nowhere")
+    with pytest.raises(FileNotFoundError, match="this installation lacks the embedded model"):
+        load()
 
 
 def test_a_folder_without_safetensors_is_not_unpickled(tmp_path):
