@@ -8,6 +8,7 @@ check_versions()
 
 from .load import load  # noqa: E402
 from .model import Model  # noqa: E402
+from .tape import WeightsMoved  # noqa: E402
 from .trace import Trace  # noqa: E402
 
-__all__ = ["Model", "Trace", "load"]
+__all__ = ["Model", "Trace", "WeightsMoved", "load"]
