@@ -1,7 +1,7 @@
 /** A figure in the browser: its views' props with arrays in place, one selection, one hover, the theme. */
-import type { Answer, Backend } from "./backend";
-import { changed, emptySelection, sameSelection, type Change, type Selection } from "./selection";
-import type { Header, NdArray } from "./wire";
+import type { Answer, Backend } from './backend';
+import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
+import type { Header, NdArray } from './wire';
 
 /** What Python sends (mechviz/view.py): plain JSON in which `{"$array": id}` stands for an array. */
 export interface FigureJson {
@@ -14,7 +14,7 @@ export interface FigureJson {
   /** Modules of users' components by key; only the full bundle runs them (user/modules.ts). */
   code?: Record<string, unknown>;
 }
-export type Layout = { kind: "view"; id: string } | { kind: "row" | "column"; items: Layout[] };
+export type Layout = { kind: 'view'; id: string } | { kind: 'row' | 'column'; items: Layout[] };
 export interface ViewJson {
   kind: string;
   props: Record<string, unknown>;
@@ -69,12 +69,12 @@ export interface View {
 }
 
 export class Figure {
-  layout = $state.raw<Layout>({ kind: "column", items: [] });
+  layout = $state.raw<Layout>({ kind: 'column', items: [] });
   views = $state.raw<Record<string, View>>({});
   selection = $state.raw<Selection>(emptySelection());
   hover = $state.raw<Hover>({});
   /** Set by mount from the luminance of the ground; colours must be read again when it changes. */
-  theme = $state<"light" | "dark">("light");
+  theme = $state<'light' | 'dark'>('light');
   /** Modules of users' components (user/modules.ts). */
   code = $state.raw<Record<string, unknown>>({});
   #lazies = new Map<string, LazyArray>();
@@ -144,7 +144,7 @@ export class Figure {
 
   #fill(value: unknown): unknown {
     if (Array.isArray(value)) return value.map((item) => this.#fill(item));
-    if (value === null || typeof value !== "object") return value;
+    if (value === null || typeof value !== 'object') return value;
     const id = (value as { $array?: string }).$array;
     if (id !== undefined) return this.#arrays.get(id) ?? this.#lazies.get(id);
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#fill(item)]));

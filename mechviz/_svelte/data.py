@@ -63,9 +63,8 @@ def _encode(value: Any, name: str, inside: tuple[int, ...]) -> Any:
         return _object({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, name, inside)
     if isinstance(value, Mapping):
         return _object(value, name, inside)
-    as_dict = getattr(value, "_asdict", None)  # a named tuple
-    if callable(as_dict):
-        return _object(dict(as_dict()), name, inside)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named tuple
+        return _object(dict(zip(value._fields, value, strict=True)), name, inside)  # type: ignore[attr-defined]
     if isinstance(value, (list, tuple, set, frozenset, range)):
         return _list(list(value), name, inside)
     if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
