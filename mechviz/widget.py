@@ -168,15 +168,6 @@ class CodeWidget(FigureWidget):
     def _first_code(self) -> dict[str, str]:
         return self._view.code()
 
-    def _send(self, msg: dict[str, Any], buffers: list[Any] | None = None) -> None:
-        super()._send(msg, buffers)
-        self._hear_beside_cells()
-
-    def _hear_beside_cells(self) -> None:
-        # ipykernel 7.4 gives what the browser says next to the shell that has spoken last on this comm: after a cell,
-        # to the main one, where it would wait for the next cell to end. Without this note it goes where it is sent.
-        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
-
     def _show(self) -> None:
         with _traits:
             self.code = self._view.code()
