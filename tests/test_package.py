@@ -79,8 +79,8 @@ def wheel(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipF
 @pytest.mark.slow
 def test_the_wheel_holds_what_runs_and_no_more(wheel):
     names = set(wheel.namelist())
-    for part in ("static/mechviz.js", "static/tokens.css", "static/mechviz.licenses.md"):
-        assert f"mechviz/{part}" in names
+    for part in builder().BUNDLE:
+        assert f"mechviz/static/{part}" in names
     model = {path.name for path in tracked() if path.parent == ROOT / "mechviz" / "demo" / "model"}
     assert any(name.endswith(".safetensors") for name in model)
     assert {f"mechviz/demo/model/{name}" for name in model} <= names
@@ -104,7 +104,7 @@ def test_the_wheel_never_moves_a_torch(wheel):
 def test_the_bundle_is_reproducible(wheel):
     if not builder().is_fresh():
         pytest.skip("mechviz/static/ is older than js/src: run `make bundle`")
-    for name in ("mechviz.js", "tokens.css"):
+    for name in ("mechviz.js", "mechviz-full.js", "mechviz-compiler.js", "tokens.css"):
         here, there = (STATIC / name).read_bytes(), wheel.read(f"mechviz/static/{name}")
         assert hashlib.sha256(here).hexdigest() == hashlib.sha256(there).hexdigest(), name
 
