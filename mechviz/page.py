@@ -34,7 +34,7 @@ Arial,sans-serif;overflow-wrap:break-word}body>*{margin:0 auto}body>.figure{marg
 code,pre{font-family:"SF Mono",SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;font-size:.92em}
 pre{overflow:auto;padding:8px 12px;background:#f2f4f6}a{color:#0b5fc0}img{max-width:100%}
 table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #d9dde2}
-.bare body{padding:0;max-width:none}.bare .figure{margin:0}
+.bare body{padding:2px 6px;max-width:none}.bare .figure{margin:0}
 @media(prefers-color-scheme:dark){html{background:#111418}body{color:#e8eaed}pre{background:#1c2025}a{color:#6fb1ff}
 td,th{border-color:#30353c}}html.bare{background:transparent}html.bare.drawn{background:Canvas}"""
 

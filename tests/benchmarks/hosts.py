@@ -71,9 +71,9 @@ def jupyter_figures(folder: Path) -> None:
             before = len(nb.drawn())
             for cell in range(1, 12):
                 nb.run(cell, wait=False)
-            wait_until(lambda: len(nb.drawn()) >= before + 50, seconds=60)
-            taken.append(max(nb.drawn()) - float(nb.printed(1)))
             nb.python("0")
+            wait_until(lambda before=before: len(nb.drawn()) >= before + 50, seconds=60)
+            taken.append(max(nb.drawn()) - float(nb.printed(1)))
         report("lab: 50 widgets of 12 x 64 x 64, all drawn", taken)
         print(f"lab: 50 widgets in the file: {len(json.dumps(nb.save())) / 1e6:.1f} MB")
         began = time.time()

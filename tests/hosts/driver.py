@@ -53,7 +53,7 @@ def chromium() -> Iterator[Browser]:
 def new_page(browser: Browser, server: str = "", **options: Any) -> tuple[Page, Requests]:
     """A page in a context of its own, and the record of all that it asks for."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     context.add_init_script(_NOTE_DRAWN)
     requests = Requests(server)
     requests.watch(context)
@@ -195,6 +195,18 @@ class Jupyter:
         nb.load(kernel=kernel)
         return nb
 
+    def end_kernels(self, path: str) -> None:
+        """End the kernels of a notebook, as closing its session in the list of running ones does."""
+        for session in json.loads(self._ask("GET", "api/sessions")):
+            if session["path"] == path:
+                self._ask("DELETE", f"api/sessions/{session['id']}")
+
+    def _ask(self, method: str, address: str) -> bytes:
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.base}/{address}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.read()
+
 
 @dataclass
 class Notebook:
@@ -249,8 +261,13 @@ class Notebook:
         return str(out["text"]).strip()
 
     def cell(self, i: int) -> Locator:
-        """The element of a cell."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(i)
+        """The element of a cell, while it is in the document."""
+        return self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{i}']")
+
+    def scroll(self, cell: int) -> None:
+        """Bring a cell onto the screen; those far from it may leave the document."""
+        self.page.evaluate("i => jupyterapp.shell.currentWidget.content.scrollToItem(i)", cell)
+        self.cell(cell).wait_for()
 
     def figure(self, cell: int, n: int = 0) -> Locator:
         """The host element of the n-th live figure of a cell; waits until it is drawn."""
@@ -279,6 +296,11 @@ class Notebook:
         self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.context.save() }")
         return json.loads((self.server.folder / f"{self.name}.ipynb").read_text())
 
+    def trust(self) -> None:
+        """Say that the notebook's outputs may run, as its reader does in a dialog; the application asks for nothing."""
+        self.page.evaluate(_TRUST)
+        self.load()
+
     def theme(self, name: str) -> None:
         """Switch the application's theme, such as "JupyterLab Dark"."""
         self.page.evaluate(
@@ -286,15 +308,20 @@ class Notebook:
         )
 
     def shut_down(self) -> None:
-        """End the kernel and close the tab."""
-        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget?.sessionContext?.shutdown() }")
+        """Close the tab and end the kernel."""
         self.page.context.close()
+        self.server.end_kernels(f"{self.name}.ipynb")
 
     def screenshot(self, path: Path | str) -> None:
         """A picture of the tab."""
         self.page.screenshot(path=path)
 
 
+_TRUST = """async () => {
+  const {content, context} = jupyterapp.shell.currentWidget;
+  for (const cell of content.model.cells) cell.trusted = true;
+  await context.save();
+}"""
 # The coloured circle that says idle is a race: ask the kernel itself.
 _KERNEL_READY = """async () => {
   for (let i = 0; i < 300; i++) {

@@ -1,0 +1,154 @@
+"""Live figures in JupyterLab 4 and Notebook 7, with a real kernel and a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from conftest import SETUP
+from driver import wait_until
+
+LOSS = SETUP + "loss = np.array([np.nan, 2.5, 0.1875, 1 / 3], np.float32)\n"
+WATCH = "picked = []\nview.on_select(lambda selection: picked.append(selection.positions))\n"
+
+
+def token(figure, position: int):
+    """A token of a figure's running text."""
+    return figure.locator(f"[role=option][data-i='{position}']").first
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_live_two_way_and_alone(notebook, app):
+    nb = notebook(
+        [LOSS, "view = mv.tokens(words(4), loss, name='loss', unit='nats')\n" + WATCH + "view", "view"], app=app
+    )
+    nb.run_all()
+    figure = nb.figure(1)
+    assert nb.visible(1) == ["live"]
+
+    token(figure, 2).click()
+    wait_until(lambda: nb.python("print(picked)") == "[[2]]")
+    assert nb.python("print(view.selection.positions)") == "[2]"
+    # The same view in another cell has followed.
+    assert token(nb.figure(2), 2).get_attribute("aria-selected") == "true"
+
+    nb.python("view.selection.positions = [3]")
+    wait_until(lambda: token(figure, 3).get_attribute("aria-selected") == "true")
+    assert token(figure, 2).get_attribute("aria-selected") == "false"
+    # What Python wrote is no pick of the reader's, and comes back from the browser no more than once.
+    assert nb.python("print(picked)") == "[[2]]"
+
+    nb.python("view.update(title='Another title', values=loss * 2)")
+    figure.get_by_text("Another title").wait_for()
+    token(figure, 2).hover()
+    figure.get_by_text("0.375").first.wait_for()  # 2 x 0.1875
+    assert nb.requests.outside() == []
+    assert any(url.startswith("ws:") for url in nb.requests.seen)  # it is not blind to sockets
+
+
+def test_heads_come_when_they_are_opened_and_numbers_are_the_kernels(notebook):
+    # 12 x 512 x 512 travels as float16: 0.000244... is not one, so the read-out must have asked.
+    cells = [SETUP + "weights = pattern(12, 512)", "view = mv.attention(words(512), weights)\nview"]
+    nb = notebook(cells)
+    nb.run_all()
+    figure = nb.figure(1)
+    assert nb.visible(1) == ["live"]
+    nb.python("view.selection = {'heads': [7], 'queries': [100], 'keys': [50]}")
+    exact = float(nb.python("print(f'{weights[7, 100, 50]:.4f}')"))
+    figure.get_by_text(f"{exact:.4f}").first.wait_for()
+    assert figure.get_by_text("loading").count() == 0
+
+    # A reload asks the kernel for all that is on screen: the state, and the head that was opened since.
+    nb.save()
+    nb.load()
+    nb.figure(1).get_by_text(f"{exact:.4f}").first.wait_for()
+    assert nb.visible(1) == ["live"]
+    assert nb.requests.outside() == []
+
+
+def test_beside_a_running_cell(notebook):
+    busy = """
+began, step = time.time(), 0
+while picked[-1] != [3] and time.time() < began + 30:
+    step += 1
+    view.update(title=f'step {step}')
+    time.sleep(0.05)
+print(picked[-1], view.selection.positions, step)
+"""
+    nb = notebook([LOSS, "view = mv.tokens(words(4), loss, name='loss')\n" + WATCH + "view", busy])
+    nb.run(0)
+    nb.run(1)
+    figure = nb.figure(1)
+    token(figure, 0).click()
+    wait_until(lambda: nb.python("print(picked)") == "[[0]]")
+
+    nb.run(2, wait=False)
+    figure.get_by_text("step ").first.wait_for()  # the picture moves while the cell runs
+    token(figure, 1).click()
+    token(figure, 3).click()
+    # Recent kernels hear clicks beside the cell, and it ends because it has seen the last one; after each message of
+    # the cell's, ipykernel 7.4 would send the next click to the cell's own thread (FigureWidget._hear_beside_cells).
+    wait_until(lambda: nb.printed(2), seconds=40)
+    picked, selected, step = nb.printed(2).rsplit(" ", 2)
+    assert (picked, selected) == ("[3]", "[3]")
+    figure.get_by_text(re.compile(rf"step {step.strip()}\b")).first.wait_for()
+
+
+def test_the_last_of_many_updates_is_shown_and_few_are_sent(notebook):
+    cells = [
+        LOSS,
+        "view = mv.tokens(words(4), loss)\nview",
+        "for i in range(3000):\n    view.update(values=loss + i)\nprint('done')",
+    ]
+    nb = notebook(cells)
+    nb.run_all()
+    figure = nb.figure(1)
+    token(figure, 2).hover()
+    # 0.1875 + 2999; the browser was not flooded: Jupyter cuts off what comes faster than 1,000 messages a second.
+    figure.get_by_text(re.compile(r"2,?999\.1")).first.wait_for()
+    assert "rate exceeded" not in nb.printed(2)
+
+
+def test_the_theme_is_followed(notebook):
+    nb = notebook([LOSS, "mv.row(mv.tokens(words(4), loss), mv.attention(words(4), pattern(2, 4)))"])
+    nb.run_all()
+    figure = nb.figure(1)
+    assert figure.get_attribute("data-theme") == "light"
+    nb.theme("JupyterLab Dark")
+    wait_until(lambda: figure.get_attribute("data-theme") == "dark")
+    nb.theme("JupyterLab Light")
+    wait_until(lambda: figure.get_attribute("data-theme") == "light")
+
+
+def test_keys_move_the_picture_and_not_the_notebook(notebook):
+    nb = notebook([SETUP, "view = mv.attention(words(4), pattern(3, 4))\nview", "1 + 1"])
+    nb.run_all()
+    figure = nb.figure(1)
+    figure.locator("[role=application]").click()
+    for key in ("]", "m", "d", "d"):  # in JupyterLab's command mode m makes a cell Markdown and d d deletes it
+        nb.page.keyboard.press(key)
+    wait_until(lambda: nb.python("print(view.selection.heads)") == "[1]")
+    assert nb.cell(1).get_attribute("class").count("jp-CodeCell") == 1
+    assert nb.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 3
+
+
+def test_fifty_widgets_and_long_notebooks(notebook):
+    five = "for i in range(5):\n    display(mv.attention(words(16), pattern(4, 16), title=f'figure {i}'))"
+    nb = notebook([SETUP, *[five] * 10])
+    nb.page.evaluate(
+        "jupyterapp.shell.currentWidget.content.notebookConfig = {...jupyterapp.shell.currentWidget.content"
+        ".notebookConfig, windowingMode: 'full'}"
+    )
+    nb.run_all()
+    wait_until(lambda: len(nb.drawn()) == 50, seconds=60)
+    # Cells that leave the screen leave the document and come back; the pictures come back with them.
+    nb.scroll(1)
+    assert nb.visible(1) == ["live"] * 5
+    nb.scroll(10)
+    assert nb.visible(10) == ["live"] * 5
+    nb.page.evaluate("cell => jupyterapp.shell.currentWidget.content.widgets[cell].outputsScrolled = true", 10)
+    assert nb.visible(10) == ["live"] * 5
+    assert len(nb.drawn()) == 50  # nothing was drawn anew
+    outputs = json.dumps(nb.save()["cells"][1]["outputs"])
+    assert len(outputs) / 5 < 250_000
