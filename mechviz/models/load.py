@@ -16,6 +16,9 @@ from .model import Model
 
 EMBEDDED = Path(__file__).parent.parent / "demo" / "model"
 
+# What says which files to read, and how to get at them: as true of the tokenizer as of the weights.
+_WHERE = ("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies", "trust_remote_code")
+
 
 def load(
     x: str | Path | nn.Module | None = None,
@@ -33,7 +36,8 @@ def load(
         tokenizer: A tokenizer, or the name or folder of one; by default the one that came with a name or folder.
         device: Where to put a model that is loaded here; by default it stays where transformers puts it.
         dtype: Of a model that is loaded here; by default float32 for the embedded model, else the checkpoint's own.
-        **kwargs: Passed to ``AutoModelForCausalLM.from_pretrained``.
+        **kwargs: Passed to ``AutoModelForCausalLM.from_pretrained``; ``revision``, ``token`` and the like to the tokenizer's
+            too, when it comes from the same place.
 
     Returns:
         A `Model`. One that you give stays yours: nothing on it is changed, not even its mode.
@@ -53,7 +57,7 @@ def load(
             )
         if not hasattr(x, "config") or not hasattr(x, "get_input_embeddings"):
             raise TypeError(f"expected a transformers model with a config and input embeddings; got {type(x).__name__}")
-        return Model(x, _tokenizer(tokenizer) if isinstance(tokenizer, (str, Path)) else tokenizer)
+        return Model(x, _tokenizer(tokenizer))
     if x is not None and not isinstance(x, (str, Path)):
         raise TypeError(f"expected nothing, a name, a folder or a model; got {type(x).__name__}")
     if x is None and not EMBEDDED.is_dir():
@@ -66,9 +70,10 @@ def load(
         module, name, bos = _read(x, dtype or "auto", kwargs), None, None
     if device is not None:
         module = nn.Module.to(module, device)
-    return Model(
-        module, _tokenizer(EMBEDDED if x is None else x) if tokenizer is None else tokenizer, name=name, bos=bos
-    )
+    if tokenizer is None:
+        where = {key: value for key, value in kwargs.items() if key in _WHERE}
+        tokenizer = AutoTokenizer.from_pretrained(EMBEDDED if x is None else x, **where)
+    return Model(module, _tokenizer(tokenizer), name=name, bos=bos)
 
 
 def _read(source: str | Path, dtype: Any, options: dict[str, Any]) -> nn.Module:
@@ -86,5 +91,6 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _tokenizer(source: str | Path) -> Any:
-    return AutoTokenizer.from_pretrained(source)
+def _tokenizer(given: Any) -> Any:
+    """A tokenizer, read first where its name or folder was given."""
+    return AutoTokenizer.from_pretrained(given) if isinstance(given, (str, Path)) else given

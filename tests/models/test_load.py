@@ -45,6 +45,21 @@ def test_a_local_folder(folder):
     assert "".join(model.trace(TEXT).tokens.text) == TEXT
 
 
+def test_a_tokenizer_by_its_folder(folder, make_tokenizer, tmp_path):
+    make_tokenizer().save_pretrained(tmp_path)
+    for model in (load(folder, str(tmp_path)), load(folder, tmp_path), load(build("llama"), str(tmp_path))):
+        assert "".join(model.trace(TEXT).tokens.text) == TEXT
+
+
+def test_what_says_where_to_read_counts_for_the_tokenizer_too(folder, monkeypatch):
+    module = importlib.import_module("mechviz.models.load")
+    read, asked = module.AutoTokenizer.from_pretrained, []
+    monkeypatch.setattr(module.AutoTokenizer, "from_pretrained", lambda x, **kw: (asked.append(kw), read(x))[1])
+    load(folder, revision="main", local_files_only=True, attn_implementation="eager")
+    load(folder, folder, revision="main")  # the revision is the model's
+    assert asked == [{"revision": "main", "local_files_only": True}, {}]
+
+
 def test_nothing_is_the_embedded_model(folder, monkeypatch, capfd):
     module = importlib.import_module("mechviz.models.load")
     monkeypatch.setattr(module, "EMBEDDED", folder)
