@@ -116,6 +116,17 @@ def test_scale_of_values(values, expected):
     assert (scale and (scale["ramp"], scale["limits"])) == expected
 
 
+def test_values_are_those_of_the_moment():
+    values = np.array([1.0, 2, 3])
+    view = mv.tokens(WORDS, values)
+    values[:] = 9  # a buffer that is filled again, as in a training loop
+    np.testing.assert_array_equal(props(view)["values"].numbers(), [1, 2, 3])
+
+
+def test_limits_that_differ_by_a_rounding_are_symmetric():
+    assert props(mv.tokens(WORDS, [1, 2, 3], scale="signed", limits=(-0.3, 0.1 + 0.2)))["scale"]["ramp"] == "signed"
+
+
 def test_scale_and_limits_as_asked_for():
     def scale(values=(1, 2, 3), **options):
         found = props(mv.tokens(WORDS, values, **options))["scale"]

@@ -15,14 +15,20 @@ def named(given: Quantity | None, name: str | None, unit: str | None, scale: Sca
         raise ValueError(f"scale must be one of {', '.join(get_args(Scale))}; got {scale!r}")
     given = given or Quantity("")
     return Quantity(
-        name=given.name if name is None else prose(str(name)),
-        unit=given.unit if unit is None else prose(str(unit)),
+        name=prose(str(given.name if name is None else name)),
+        unit=prose(str(given.unit if unit is None else unit)),
         scale=scale or given.scale,
         # Limits belong to their scale: another scale takes them from the data.
         limits=_limits(limits) if limits is not None else given.limits if scale in (None, given.scale) else None,
         reference=given.reference,
-        reference_name=given.reference_name,
+        reference_name=prose(given.reference_name),
     )
+
+
+def check_symmetric(limits: tuple[float, float]) -> None:
+    """Raise a ValueError unless the limits of a signed scale are as far from zero on both sides."""
+    if not math.isclose(limits[0], -limits[1]):
+        raise ValueError(f"limits of a signed scale must be symmetric round zero; got ({limits[0]:g}, {limits[1]:g})")
 
 
 def _limits(limits: Any) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from mechviz._text_still import text_still
 from mechviz.arrays import Quantity, Scale, quantity_of, to_numpy
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
-from mechviz.views._quantity import named
+from mechviz.views._quantity import check_symmetric, named
 
 
 @display
@@ -111,7 +111,7 @@ def _numbers(values: Any, text: Tokens) -> np.ndarray:
     numbers = to_numpy(values, name="values")
     n = len(text)
     if numbers.shape == (n,):
-        return numbers
+        return numbers.copy()  # a buffer that is filled again would change what the scale was made for
     hint = ""
     if numbers.ndim == 1 and numbers.shape == (n - 1,):
         hint = "; the first token often has no value of its own: put NaN there"
@@ -137,8 +137,8 @@ def _scale(values: np.ndarray, quantity: Quantity) -> tuple[Scale, tuple[float, 
         limits = (-size, size) if chosen == "signed" else (min(low, 0.0), max(high, 0.0))
         # All zero: any scale will do that has zero on the plate.
         limits = limits if limits[0] < limits[1] else (-1.0 if chosen == "signed" else 0.0, 1.0)
-    if chosen == "signed" and limits[0] != -limits[1]:
-        raise ValueError(f"limits of a signed scale must be symmetric round zero; got ({limits[0]:g}, {limits[1]:g})")
+    if chosen == "signed":
+        check_symmetric(limits)
     return chosen, limits
 
 
