@@ -7,6 +7,7 @@ from html import escape
 
 import numpy as np
 
+from mechviz._visible import prose
 from mechviz.arrays import Quantity
 from mechviz.pattern import pool
 from mechviz.still import image, ramp
@@ -45,6 +46,7 @@ def attention_still(
     for part in parts:
         canvas[: part.shape[0], left : left + part.shape[1]] = part
         left += part.shape[1] + 30
+    title = prose(title)
     queries, keys = weights.shape
     low, high = quantity.limits or (0.0, 1.0)
     words = f"{title}: {queries} queries by {keys} keys, {quantity.name} from {low:.3g} to {high:.3g}"
@@ -66,7 +68,7 @@ def _grid(thumbs: Sequence[tuple[int, int, np.ndarray]], causal: bool, quantity:
 
 def _cells(weights: np.ndarray, size: int, causal: bool, quantity: Quantity, *, largest: int) -> np.ndarray:
     """RGBA of at most ``size`` pixels a side; pooled where a cell would be smaller than a pixel."""
-    pooled = pool(weights, size, rule="absmax" if quantity.scale == "signed" else "max")
+    pooled = pool(weights, size, rule="absmax" if quantity.scale == "signed" else "max", causal=causal)
     colors = np.zeros((*pooled.shape, 4), np.uint8)
     low, high = quantity.limits or (0.0, 1.0)
     with np.errstate(invalid="ignore"):

@@ -58,7 +58,7 @@ class NumpyOps:
             return np.log(np.exp(x - top).sum(axis=-1, keepdims=True)) + top
 
 
-def pool(array: Any, size: int, *, rule: str = "max", ops: Any = NumpyOps) -> Any:
+def pool(array: Any, size: int, *, rule: str = "max", causal: bool = False, ops: Any = NumpyOps) -> Any:
     """Shrink ``[query, key]`` to at most ``size`` cells a side by pooling equal squares of entries.
 
     A square has ``step = ceil(max(query, key) / size)`` entries a side; the last ones may be smaller. Nothing is sampled: the
@@ -68,6 +68,8 @@ def pool(array: Any, size: int, *, rule: str = "max", ops: Any = NumpyOps) -> An
         array: ``[query, key]``.
         size: Most cells a side, >= 1.
         rule: "max", or "absmax": the entry furthest from 0, with its sign.
+        causal: What lies above the diagonal takes no part: whatever stands there is larger than no negative entry. Squares
+            that lie wholly above it are infinite.
         ops: `NumpyOps`, or its twin for another library.
 
     Returns:
@@ -85,10 +87,11 @@ def pool(array: Any, size: int, *, rule: str = "max", ops: Any = NumpyOps) -> An
     if step <= 1:
         return array
     down, across = -(-rows // step), -(-cols // step)
+    seen = ops.positions(rows, array)[:, None] >= ops.positions(cols, array) if causal else None  # [query, key]
 
     def largest(x: Any) -> Any:
         padded = ops.filled((down * step, across * step), -float("inf"), like=x)
-        padded[:rows, :cols] = x
+        padded[:rows, :cols] = x if seen is None else ops.where(seen, x, -float("inf"))
         return ops.amax(padded.reshape(down, step, across, step), (1, 3))  # [down, across]
 
     high = largest(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -134,6 +135,14 @@ def test_cross_attention():
     assert decoded(got["thumbs"]).shape == (2, N, 3)
     # Between different texts there is no distance and no previous token.
     assert list(np.isnan(decoded(got["statistics"])[0])) == [False, True, True, False]
+
+
+def test_as_many_other_tokens_are_still_other_tokens():
+    keys = ["Als", " Maria", " und", " Hans", " ging"]
+    got = props(mv.attention(WORDS, PATTERN[0], key_tokens=keys))
+    assert got["causal"] is False  # zeros above the diagonal are weights here
+    assert list(np.isnan(decoded(got["statistics"])[0])) == [False, True, True, False]
+    assert props(mv.attention(WORDS, PATTERN[0], key_tokens=list(WORDS)))["causal"] is True
 
 
 # --- what is wrong
@@ -359,6 +368,22 @@ def test_thumbnails_are_pooled_by_max_and_say_how_many_cells_are_one():
     assert thumbs[1, 100 // 3, 77 // 3] == 1 and thumbs[0, 100 // 3, 77 // 3] == 0
 
 
+def test_thumbnails_follow_the_scale_that_was_asked_for():
+    """Scores, all negative: on a scale from -9 to 0 the largest stands out, on a signed one the furthest from 0."""
+    n = 104
+    scores = np.where(np.tri(n, dtype=bool), -8.0, -np.inf)
+    scores[2:4, 0:2] = [[-8, -1], [-9, -8]]
+    thumbs = {
+        scale: decoded(props(mv.attention(["t"] * n, np.stack([scores] * 2), scale=scale, limits=limits))["thumbs"])[0]
+        for scale, limits in (("ink", (-9, 0)), ("signed", (-9, 9)))
+    }
+    assert thumbs["ink"].shape == (35, 35)  # ceil(104 / 51) = 3 weights to a side
+    assert thumbs["ink"][1, 0] == -8 and thumbs["signed"][1, 0] == -9  # rows 3 … 5, columns 0 … 2
+    assert thumbs["ink"][0, 0] == -1 and thumbs["signed"][0, 0] == -8
+    # On the diagonal the zeros of the mask take no part.
+    assert thumbs["ink"][20, 20] == -8
+
+
 def test_thumbnails_of_very_many_heads_stay_small():
     heads = np.broadcast_to(np.eye(64, dtype=np.float32), (48, 64, 64, 64))
     thumbs = props(mv.attention(["t"] * 64, heads))["thumbs"]
@@ -467,6 +492,16 @@ def test_still_is_an_image_with_words():
     still = mv.attention(WORDS, PATTERN, title="A <b>").still()
     assert "A &lt;b&gt; L0H0" in still and "<img alt=" in still and "5 queries by 5 keys" in still
     assert "<script" not in still
+
+
+def test_names_with_lone_surrogates_can_be_sent():
+    pattern = PatternStack([Dense(PATTERN[0], names=["\ud800", "b", "c"])])
+    view = mv.attention(WORDS, pattern, title="a\ud800b", name="\udfff")
+    view.still().encode()
+    json.dumps(
+        {key: value for key, value in props(view).items() if key in ("columns", "frame", "quantity")},
+        ensure_ascii=False,
+    ).encode()
 
 
 def test_still_of_nan_and_of_one_cell():

@@ -48,8 +48,18 @@ class Summary:
         return within and self.row_sums[1] <= 1 + _ROW_SLACK
 
 
-def summarise(weights: np.ndarray, *, causal: bool, thumb: int) -> Summary:
-    """Look at one head, ``[query, key]``; under a causal mask only at key <= query."""
+def summarise(
+    weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None = None, same_tokens: bool = True
+) -> Summary:
+    """Look at one head, ``[query, key]``; under a causal mask only at key <= query.
+
+    Args:
+        weights: ``[query, key]``.
+        causal: Whether key > query is masked.
+        thumb: Cells to a side of the thumbnail.
+        rule: How it is pooled; by default "absmax" where there are negative weights.
+        same_tokens: Whether queries and keys are the same tokens.
+    """
     if causal and any(part.any() for part in above_diagonal(weights)):
         weights = np.tril(weights)  # -inf and the like stand where the mask is
     weights = weights.astype(np.float32, copy=False) if weights.dtype.itemsize < 4 else weights
@@ -68,15 +78,16 @@ def summarise(weights: np.ndarray, *, causal: bool, thumb: int) -> Summary:
         finite=finite,
         nan=nan,
         row_sums=(float(sums.min()), float(sums.max())),
-        thumb=pool(weights, thumb, rule="max" if low >= 0 else "absmax"),
+        # Zeros above the diagonal are larger than no weight of 0 or more.
+        thumb=pool(weights, thumb, rule=rule or ("max" if low >= 0 else "absmax"), causal=causal and low < 0),
         statistics=np.full(len(STATISTICS), np.nan),
     )
     if found.probabilities:
-        found.statistics[:] = statistics(weights, causal=causal)
+        found.statistics[:] = statistics(weights, causal=causal, same_tokens=same_tokens)
     return found
 
 
-def statistics(weights: np.ndarray, *, causal: bool) -> np.ndarray:
+def statistics(weights: np.ndarray, *, causal: bool, same_tokens: bool = True) -> np.ndarray:
     """Entropy, distance, previous token and first token of one head of probabilities.
 
     Each is a mean over queries: the entropy of a row in nats; how many tokens away a query reads, Σ p·|query − key|;
@@ -86,6 +97,7 @@ def statistics(weights: np.ndarray, *, causal: bool) -> np.ndarray:
     Args:
         weights: ``[query, key]``, finite.
         causal: Whether key > query is masked.
+        same_tokens: Whether queries and keys are the same tokens.
 
     Returns:
         ``[4]`` float64, in the order of `STATISTICS`. NaN where a number has no meaning: distance and previous token
@@ -97,7 +109,7 @@ def statistics(weights: np.ndarray, *, causal: bool) -> np.ndarray:
         counts[0] = False
     rows = np.full((len(STATISTICS), queries), np.nan)
     rows[0] = -np.einsum("qk,qk->q", weights, np.log(np.maximum(weights, np.finfo(weights.dtype).tiny)))
-    if queries == keys:
+    if same_tokens and queries == keys:
         rows[1] = _distance(weights)
         rows[2, 1:] = np.diagonal(weights, -1)
     rows[3] = weights[:, 0]

@@ -12,6 +12,7 @@ import numpy as np
 from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Pattern
 from mechviz.sites import Head, parse
+from mechviz.text import visible
 from mechviz.views._head_stats import above_diagonal
 from mechviz.views._pattern_layers import Layer
 
@@ -61,7 +62,7 @@ def heads_of(layers: Sequence[Layer], numbers: Sequence[int], names: Sequence[st
     for row, layer in enumerate(layers):
         own = names or layer.pattern.names
         for column in range(layer.pattern.shape[0]):
-            label = str(own[column]) if own else f"H{numbers[column]}"
+            label = visible(str(own[column])) if own else f"H{numbers[column]}"
             plain = str(Head(layer.number or 0, numbers[column]))
             name = label if layer.number is None else f"L{layer.number} {label}" if own else plain
             found.append(HeadSource(row, column, layer.number or 0, name, layer.pattern))
@@ -89,8 +90,11 @@ def find_head(head: Any, heads: Sequence[HeadSource], numbers: Sequence[int]) ->
     raise ValueError(f"head must be one of {some}; got {head!r}")
 
 
-def is_causal(heads: Sequence[HeadSource], given: bool | None) -> bool:
-    """Whether no query reads from a key behind it: as the caller says (checked), as patterns know, or as arrays show."""
+def is_causal(heads: Sequence[HeadSource], given: bool | None, *, same_tokens: bool) -> bool:
+    """Whether no query reads from a key behind it: as the caller says (checked), as patterns know, or as arrays show.
+
+    Between different tokens no key is behind a query, whatever the weights are, unless the caller says so.
+    """
     if given is not None and not isinstance(given, bool | np.bool_):
         raise TypeError(f"causal must be True, False or None; got {given!r}")
     queries, keys = heads[0].pattern.shape[1:]
@@ -102,7 +106,7 @@ def is_causal(heads: Sequence[HeadSource], given: bool | None) -> bool:
         if given:
             _check_causal(heads)
         return bool(given)
-    return all(source.pattern.causal or _is_masked(source.weights()) for source in heads)
+    return same_tokens and all(source.pattern.causal or _is_masked(source.weights()) for source in heads)
 
 
 def _is_masked(weights: np.ndarray) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from mechviz.arrays import Quantity
 from mechviz.pattern import Dense
 from mechviz.views._head_stats import Summary
 from mechviz.views._pattern_heads import HeadSource
+from mechviz.views._quantity import check_symmetric
 
 # A thumbnail is 51 CSS pixels; of many heads they are smaller, so that all of them fit into the first picture.
 _THUMBS = (51, 40, 32, 24, 16)
@@ -84,6 +84,14 @@ def thumbs_of(found: Sequence[Summary], causal: bool) -> wire.Array:
     return wire.Array(thumbs, precision="float16", layout=layout)
 
 
+def pooling_of(said: Quantity) -> str | None:
+    """How thumbnails are pooled, to show what the large map shows on the scale that was asked for; None: as weights are."""
+    if said.scale is None and said.limits is None:
+        return None
+    signed = said.scale == "signed" if said.scale else said.limits is not None and said.limits[0] < 0
+    return "absmax" if signed else "max"
+
+
 def row_total(found: Sequence[Summary]) -> dict[str, float] | None:
     """What every row sums to, and how far the furthest is off; None unless all are rows of probabilities."""
     low, high = min(s.row_sums[0] for s in found), max(s.row_sums[1] for s in found)
@@ -113,7 +121,7 @@ def quantity_of(found: Sequence[Summary], said: Quantity) -> Quantity:
     if limits is None:
         size = max(-low, high) or 1.0
         limits = (-size, size) if scale == "signed" else (0.0, 1.0) if high <= 1 + 1e-4 else (0.0, high)
-    if scale == "signed" and not math.isclose(limits[0], -limits[1]):
-        raise ValueError(f"limits of a signed scale must be symmetric round zero; got ({limits[0]:g}, {limits[1]:g})")
+    if scale == "signed":
+        check_symmetric(limits)
     name = said.name or ("attention probability" if probabilities else "attention weight")
     return replace(said, name=name, scale=scale, limits=limits)

@@ -18,7 +18,16 @@ from mechviz.view import View, display
 from mechviz.views._head_stats import summarise
 from mechviz.views._pattern_heads import find_head, heads_of, is_causal
 from mechviz.views._pattern_layers import check_labels, check_order, layers_of
-from mechviz.views._pattern_wire import beyond, encoding_of, quantity_of, row_total, thumb_size, thumbs_of, values_of
+from mechviz.views._pattern_wire import (
+    beyond,
+    encoding_of,
+    pooling_of,
+    quantity_of,
+    row_total,
+    thumb_size,
+    thumbs_of,
+    values_of,
+)
 from mechviz.views._quantity import named
 
 
@@ -64,7 +73,7 @@ def attention(
         head: The head that is open at first: "L1H0", ``mv.Head(1, 0)``, its number in a single layer, or its name. By
             default the first one.
         causal: Whether no query reads from a key behind it; those cells are not drawn. By default found out: a square
-            pattern whose cells above the diagonal are all 0 (or all the number of a mask, in scores).
+            pattern of one text whose cells above the diagonal are all 0 (or all the number of a mask, in scores).
         name: What the weights are; by default "attention probability" where all rows can be probabilities.
         scale: "ink" (zero to more), "ember" or "signed" (symmetric round zero). By default "signed" when a weight is
             negative, else "ink".
@@ -98,10 +107,13 @@ def attention(
     names = _names(head_names, widest)
     sources = heads_of(stack, numbers, names)
     opened = find_head(head, sources, numbers)
-    triangle = is_causal(sources, causal)
+    same = key_text == text
+    triangle = is_causal(sources, causal, same_tokens=same)
     thumb = thumb_size(len(sources))
-    found = [summarise(source.weights(), causal=triangle, thumb=thumb) for source in sources]
-    quantity = quantity_of(found, named(carried_quantity(pattern), name, None, scale, limits))
+    said = named(carried_quantity(pattern), name, None, scale, limits)
+    look: dict[str, Any] = {"causal": triangle, "thumb": thumb, "rule": pooling_of(said), "same_tokens": same}
+    found = [summarise(source.weights(), **look) for source in sources]
+    quantity = quantity_of(found, said)
     ends = quantity.limits or (0.0, 1.0)
     encoding = encoding_of(sources, found, triangle, precision)
 
@@ -121,7 +133,7 @@ def attention(
             "key_tokens": None if key_tokens is None else key_text.to_props(),
             "heads": [head_props(i) for i in range(len(sources))],
             "rows": ["" if layer.number is None else f"L{layer.number}" for layer in stack],
-            "columns": list(names or stack[0].pattern.names or [f"H{n}" for n in numbers]),
+            "columns": names or [visible(str(n)) for n in stack[0].pattern.names or [f"H{n}" for n in numbers]],
             "thumbs": thumbs_of(found, triangle) if len(sources) > 1 else None,
             "thumb_step": math.ceil(max(len(text), len(key_text)) / thumb),
             "statistics": wire.Array(np.stack([summary.statistics for summary in found])) if probabilities else None,
