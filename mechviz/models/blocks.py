@@ -27,7 +27,9 @@ class BlockPlan:
     ==============  ==========================================================================
 
     A is the attention's (or mixer's) contribution, M the MLP's. ``norms`` are n1 and n2, or the module that is given ``mid``.
-    ``neurons`` is the way to M from the down projection, whose input the neurons are.
+    ``neurons`` is the way to M from the down projection, whose input the neurons are; ``heads`` the way to A from the output
+    projection, whose input is what the heads read. ``act`` is the activation function, and ``up`` (entries ``up_from``
+    onwards of its output) what multiplies its result in a gated MLP.
     """
 
     kind: Kind | None = None
@@ -38,12 +40,17 @@ class BlockPlan:
     norms: tuple[str, ...] = ()
     neurons: tuple[str, ...] = ()
     no_neurons: str = ""
+    heads: tuple[str, ...] = ()
+    act: str = ""
+    up: str = ""
+    up_from: int = 0
     certain: bool = True  # False where a part wrote nothing but zeros, which fits more than one equation
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every module that a reading has to watch."""
-        return tuple(dict.fromkeys(name for name in (self.attn, self.mlp, *self.norms, *self.neurons) if name))
+        parts = (self.attn, self.mlp, *self.norms, *self.neurons, *self.heads, self.act, self.up)
+        return tuple(dict.fromkeys(name for name in parts if name))
 
     @property
     def no_mid(self) -> str:
@@ -93,14 +100,47 @@ class BlockPlan:
         Raises:
             Unavailable: It is not, on these numbers.
         """
-        ends = [calls[name].input for name in self.neurons[1:]] + [calls[self.mlp].output]
-        for name, expected in zip(self.neurons, ends, strict=True):
-            given = calls[name].output
-            if given is None or expected is None or not torch.equal(given.flatten(), expected.flatten()):
-                raise Unavailable(f"what {name} writes does not reach the stream unchanged in this text")
-        neurons = calls[self.neurons[0]].input
-        assert neurons is not None
-        return neurons.detach().reshape(-1, neurons.shape[-1])
+        return _follow(self.neurons, self.mlp, calls)
+
+    def check_heads(self, calls: Mapping[str, ModuleCall]) -> torch.Tensor:
+        """The input of the output projection ``[position, head * dim]``, if its output is what attention contributes.
+
+        Raises:
+            Unavailable: It is not, on these numbers.
+        """
+        return _follow(self.heads, self.attn, calls)
+
+    def check_gate(self, calls: Mapping[str, ModuleCall]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the activation function is given, and what multiplies its result (or None): each ``[position, neuron]``.
+
+        Raises:
+            Unavailable: Their product is not the neurons, on these numbers.
+        """
+        neurons = self.check_neurons(calls)
+        act, up = calls[self.act], None
+        if act.input is None or act.output is None:
+            raise Unavailable(f"{self.act} was not given a tensor in this text")
+        product = act.output.reshape(neurons.shape)
+        if self.up:
+            made = calls[self.up].output
+            assert made is not None
+            up = made.detach().reshape(len(neurons), -1)[:, self.up_from : self.up_from + neurons.shape[1]]
+            product = product * up
+        if not torch.equal(product, neurons):
+            raise Unavailable(f"what {self.act} makes does not give the neurons in this text")
+        return act.input.detach().reshape(neurons.shape), up
+
+
+def _follow(way: tuple[str, ...], end: str, calls: Mapping[str, ModuleCall]) -> torch.Tensor:
+    """The input of the first module of a way, once each hands its output to the next and the last one's is ``end``'s."""
+    ends = [calls[name].input for name in way[1:]] + [calls[end].output]
+    for name, expected in zip(way, ends, strict=True):
+        given = calls[name].output
+        if given is None or expected is None or not torch.equal(given.flatten(), expected.flatten()):
+            raise Unavailable(f"what {name} writes does not reach the stream unchanged in this text")
+    start = calls[way[0]].input
+    assert start is not None
+    return start.detach().reshape(-1, start.shape[-1])
 
 
 def adds_up(total: torch.Tensor, *terms: tuple[float, torch.Tensor]) -> bool:

@@ -7,6 +7,7 @@ Older architectures (GPT-J, GPT-Neo, Bloom, Falcon, …) call a softmax or torch
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,6 +27,19 @@ _PRODUCTS = {
 }
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Attention weights that a model made itself, and what it did with them.
+
+    ``pattern`` is ``[head, query, key]`` float32; ``values`` and ``z`` are ``[position, head, dim]``, or None where the
+    product was not ``weights @ values``.
+    """
+
+    pattern: torch.Tensor
+    values: torch.Tensor | None = None
+    z: torch.Tensor | None = None
+
+
 class FunctionWatch(TorchFunctionMode):
     """Keeps attention computed by function calls: as factors where torch's attention is called, else as the weights.
 
@@ -39,7 +53,7 @@ class FunctionWatch(TorchFunctionMode):
 
     def __init__(self, length: int, where: Callable[[], Any] = lambda: None) -> None:
         super().__init__()
-        self.found: list[tuple[Any, AttentionCall | torch.Tensor]] = []
+        self.found: list[tuple[Any, AttentionCall | Weights]] = []
         self._length = length
         self._where = where
         self._waiting: torch.Tensor | None = None  # a softmax that nothing was multiplied with yet
@@ -47,21 +61,35 @@ class FunctionWatch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call ``func`` and look at it if it is one of those."""
         kwargs = kwargs or {}
-        if func in _PRODUCTS and self._waiting is not None:
-            self._take_used(self._waiting, _tensors(args))
+        operands = _tensors(args) if func in _PRODUCTS and self._waiting is not None else []
+        used = next((x for x in operands if self._is_waited_for(x)), None)
         result = func(*args, **kwargs)
+        if used is not None:
+            self.found.append((self._where(), self._weights(used, operands, result, func is not torch.einsum)))
+            self._waiting = None
         if func in _SOFTMAX and result.dim() >= 3 and result.shape[-2:] == (self._length, self._length):
             self._waiting = result.detach()
         elif func is F.scaled_dot_product_attention:
             self.found.append((self._where(), _read(result, *args, **kwargs)))
         return result
 
-    def _take_used(self, weights: torch.Tensor, operands: list[torch.Tensor]) -> None:
-        for x in operands:
-            if x.numel() == weights.numel() and torch.equal(x.detach().reshape(weights.shape), weights.to(x.dtype)):
-                self.found.append((self._where(), x.detach().float().reshape(-1, self._length, self._length)))
-                self._waiting = None
-                return
+    def _is_waited_for(self, x: torch.Tensor) -> bool:
+        weights = self._waiting
+        if weights is None or x.numel() != weights.numel():
+            return False
+        return torch.equal(x.detach().reshape(weights.shape), weights.to(x.dtype))
+
+    def _weights(self, used: torch.Tensor, operands: list[torch.Tensor], result: torch.Tensor, matrix: bool) -> Weights:
+        pattern = used.detach().reshape(-1, self._length, self._length)
+        heads = len(pattern)
+        if not matrix or operands[0] is not used or result.shape[-2] != self._length:
+            return Weights(pattern.float())
+        values, z = (
+            x.detach().reshape(-1, self._length, x.shape[-1]).transpose(0, 1) for x in (operands[1], result)
+        )  # [position, head, dim]
+        return (
+            Weights(pattern.float(), values, z) if values.shape[1] == z.shape[1] == heads else Weights(pattern.float())
+        )
 
 
 def _tensors(args: Any) -> list[torch.Tensor]:

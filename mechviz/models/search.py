@@ -62,7 +62,7 @@ def find_plan(
         plan = search(seen)
         if plan is not None:
             certain = all(bool(writer.out.any()) for writer in seen.writers)
-            return replace(_with_neurons(plan, seen), certain=certain)
+            return replace(_with_heads(_with_neurons(plan, seen), seen), certain=certain)
     return BlockPlan(no_neurons="what the MLP adds to the stream could not be told apart")
 
 
@@ -148,13 +148,36 @@ def _with_neurons(plan: BlockPlan, block: _Block) -> BlockPlan:
     target = next(part for part in block.parts if part.name == plan.mlp)
     way = _way_to(target.out, block, depth=3)
     if way:
-        return replace(plan, neurons=way)
+        return _with_gate(replace(plan, neurons=way), block)
     reason = (
         "its MLP routes each token to experts, so there is no one array of neurons per position"
         if block.experts
         else "no single linear layer writes what the MLP adds to the stream"
     )
     return replace(plan, no_neurons=reason)
+
+
+def _with_heads(plan: BlockPlan, block: _Block) -> BlockPlan:
+    target = next(part for part in block.parts if part.name == plan.attn)
+    return replace(plan, heads=_way_to(target.out, block, depth=3)) if plan.attn in block.attention else plan
+
+
+def _with_gate(plan: BlockPlan, block: _Block) -> BlockPlan:
+    """The activation function whose result, alone or times a linear layer's output, is the neurons."""
+    neurons = next(part for part in block.parts if part.name == plan.neurons[0]).given
+    if neurons is None:
+        return plan
+    inside = [part for part in block.parts if part.given is not None and len(part.out) == len(neurons)]
+    acts = [part for part in inside if part.given.shape == part.out.shape == neurons.shape]  # type: ignore[union-attr]
+    acts = [part for part in acts if not is_linear(part.module) and not torch.equal(part.given, part.out)]  # type: ignore[arg-type]
+    for act in acts:
+        if torch.equal(act.out, neurons):
+            return replace(plan, act=act.name)
+        for linear in (part for part in inside if is_linear(part.module)):
+            for first in range(0, linear.out.shape[1] - neurons.shape[1] + 1, neurons.shape[1]):
+                if torch.equal(act.out * linear.out[:, first : first + neurons.shape[1]], neurons):
+                    return replace(plan, act=act.name, up=linear.name, up_from=first)
+    return plan
 
 
 def _way_to(target: torch.Tensor, block: _Block, depth: int) -> tuple[str, ...]:

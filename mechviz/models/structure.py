@@ -12,7 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .blocks import BlockPlan
 from .capture import Recorder, listen
-from .functional import FunctionWatch
+from .functional import FunctionWatch, Weights
 from .search import find_plan
 from .tape import Numerics, inputs_of, own_logits
 from .unembed import Unembedding, find_unembedding
@@ -37,11 +37,13 @@ class Structure:
     Attributes:
         plans: For each block, the equation that it obeys.
         functional: For each block, whether it computes attention by calling torch functions itself.
+        softmaxes: For each block, whether it makes the weights itself, so that its queries and keys are not seen.
         unembedding: The way from the last stream to the logits, or None.
     """
 
     plans: tuple[BlockPlan, ...]
     functional: tuple[bool, ...]
+    softmaxes: tuple[bool, ...]
     unembedding: Unembedding | None
 
     @property
@@ -94,7 +96,7 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
     with Numerics.of(model).restored(), watch, listen(dispatched), called:
         output = model(**inputs)
 
-    plans, functional, inside = [], [], set()
+    plans, functional, softmaxes, inside = [], [], [], set()
     stream: torch.Tensor | None = None
     for block in stack.blocks:
         own = {m: name for name, m in block.named_modules() if name}
@@ -102,6 +104,8 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
         heard = [place[-1] for place in dispatched.places if block in place]
         seen = [place[-1] for place, _ in called.found if block in place]
         functional.append(bool(seen and not heard))
+        made = any(block in place and isinstance(found, Weights) for place, found in called.found)
+        softmaxes.append(functional[-1] and made)
         call = watch.of(block)
         if call is None or call.input is None or call.output is None:
             raise NotImplementedError(f"block {len(plans)} of {stack.name} did not run on a residual stream")
@@ -113,4 +117,4 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
     outer = [call for call in watch.calls if call.finished and call.module not in inside]
     logits, stream = own_logits(model, output), stream.reshape(-1, stream.shape[-1])
     unembedding = None if logits is None else find_unembedding(names, outer, stream, logits)
-    return Structure(tuple(plans), tuple(functional), unembedding)
+    return Structure(tuple(plans), tuple(functional), tuple(softmaxes), unembedding)

@@ -35,7 +35,7 @@ def state(model):
 
 
 def read_all(trace):
-    for name in ("attention", "resid_mid", "neurons", "resid_pre", "resid_post"):
+    for name in ("attention", "q", "v", "z", "attn_out", "mlp_out", "resid_mid", "neurons", "gate", "resid_pre"):
         try:
             list(getattr(trace, name))
         except Unavailable:

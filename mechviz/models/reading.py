@@ -1,0 +1,57 @@
+"""What every reading of a trace stands on: the tape, the plans of the blocks, and their replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mechviz._layered import Layered, Unavailable
+from mechviz.text import Tokens
+
+from .blocks import BlockPlan
+from .tape import Tape
+from .watch import ModuleCall
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+class Reading:
+    """One text through one model, as a tape whose blocks can be replayed."""
+
+    def __init__(self, model: Model, tokens: Tokens, tape: Tape) -> None:
+        self.model = model
+        self.tokens = tokens
+        self._tape = tape
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def _layered(
+        self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""
+    ) -> Layered[torch.Tensor]:
+        missing = {layer: reason for layer in range(self.model.n_layers) if (reason := why_not(layer))}
+        make = {layer: partial(read, layer) for layer in range(self.model.n_layers) if layer not in missing}
+        return Layered(make, name=name, missing=missing)
+
+    def _plan(self, layer: int) -> BlockPlan:
+        return self.model.structure.plans[layer]
+
+    def _block(self, layer: int) -> nn.Module:
+        return self._tape.blocks[layer].module
+
+    def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
+        """Replay a block; its mid stream and the calls of the modules in its plan, with the equations checked."""
+        plan = self._plan(layer)
+        modules = {name: self._block(layer).get_submodule(name) for name in plan.names}
+        with self.model.lock:
+            watch = self._tape.replay(layer, modules.values())
+        calls = {name: call for name, module in modules.items() if (call := watch.of(module))}
+        try:
+            return plan.check(calls, self._tape.entering(layer), self._tape.leaving(layer)), calls
+        except Unavailable as reason:
+            raise Unavailable(f"layer {layer} cannot be taken apart: {reason}") from None
