@@ -20,7 +20,7 @@ export type Numbers =
   Float64Array | Float32Array | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
 
 /** How far a decoded number can be from the model's: not at all, or by what the encoding loses. */
-export type Precision = 'exact' | 'float16' | 'sqrt8';
+export type Precision = 'exact' | 'float32' | 'float16' | 'sqrt8';
 
 export interface NdArray {
   data: Numbers;
@@ -54,16 +54,22 @@ export function decode(header: Header, bytes: ArrayBuffer | ArrayBufferView): Nd
 /** Largest distance between `value`, as decoded, and the number it was encoded from. */
 export function errorOf(value: number, precision: Precision): number {
   if (precision === 'exact' || !Number.isFinite(value)) return 0;
-  // Half a unit in the last place of a float16: 11 significant bits, subnormal below 2^-14.
-  if (precision === 'float16') return 2 ** (Math.max(Math.floor(Math.log2(Math.abs(value) || 1e-300)), -14) - 11);
+  // Half a unit in the last place: float16 has 11 significant bits and is subnormal below 2^-14, float32 24 and 2^-126.
+  if (precision === 'float16') return 2 ** (Math.max(exponentOf(value), -14) - 11);
+  if (precision === 'float32') return 2 ** (Math.max(exponentOf(value), -126) - 24);
   // p = (u/255)² with u off by at most a half.
   const u = Math.round(Math.sqrt(value) * 255);
   return (u + 0.25) / 65025;
 }
 
+function exponentOf(value: number): number {
+  return Math.floor(Math.log2(Math.abs(value) || 1e-300));
+}
+
 function precisionOf(header: Header): Precision {
   if (header.exact) return 'exact';
-  return header.encoding === 'sqrt8' ? 'sqrt8' : 'float16';
+  if (header.encoding === 'sqrt8') return 'sqrt8';
+  return header.dtype === 'float16' ? 'float16' : 'float32';
 }
 
 /** Typed arrays need aligned memory; a message's buffer may start anywhere. */

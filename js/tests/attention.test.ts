@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import { Superseded, type Backend } from '../src/backend';
 import { colorAt, lut } from '../src/color';
-import type { Figure } from '../src/figure.svelte';
+import type { Figure, FigureJson } from '../src/figure.svelte';
 import { mountFigure } from '../src/mount';
 import { fixed } from '../src/number';
 import type { Selection } from '../src/selection';
@@ -56,7 +56,7 @@ const tokensJson = (words: string[]) => ({
 });
 
 /** Mount the view as a page or a widget does. Props are what mechviz/views/attention.py sends. */
-async function show(options: Options): Promise<void> {
+async function show(options: Options): Promise<{ json: FigureJson; arrays: Record<string, NdArray> }> {
   const { heads, words, keyWords, layers = 1, causal = true, precision = 'exact', live = false } = options;
   const [queries, keys] = [words.length, (keyWords ?? words).length];
   const across = heads.length / layers;
@@ -139,6 +139,7 @@ async function show(options: Options): Promise<void> {
   figure = await mountFigure(el, json, backend, abort.signal);
   root = el.querySelector('.mechviz')!.shadowRoot!;
   await vi.waitFor(() => expect(map()).not.toBeNull());
+  return { json, arrays };
 }
 
 const map = () => root.querySelector<HTMLElement>('.map')!;
@@ -234,6 +235,7 @@ test('every read-out equals the array', async () => {
 });
 
 test.each([
+  ['float32', '0.1000 ± 0.0001', /float32: at most ± 6e-8 at 1/],
   ['float16', '0.1000 ± 0.0001', /float16: at most ± 0.0005 at 1/],
   ['sqrt8', '0.100 ± 0.002', /8-bit square root: at most ± 0.004 at 1/],
 ] as const)('in a file a number says the error of %s', async (precision, printed, foot) => {
@@ -252,6 +254,49 @@ test('live, the kernel is asked for the row and its numbers are exact', async ()
   expect(rows().slice(0, 3)).toEqual(['When 1 0.7030', '·Mary 2 0.1990', 'BOS 0 0.0980']);
   expect(asked.at(-1)).toEqual({ view: '0', name: 'value', head: 0, query: 2 });
   expect(note()).toBe('colours from 8-bit square root, numbers exact');
+});
+
+test('live, a row is asked for once, however many of its cells are read', async () => {
+  await show({ heads: [FIRST], words: WORDS, precision: 'sqrt8', live: true, answer: () => [0.098, 0.703, 0.199, 0] });
+  figure.hover = { query: 2, key: 0 };
+  await vi.waitFor(() => expect(said()).toContain('0.0980'));
+  const before = asked.length;
+  for (const key of [1, 2, 0]) {
+    figure.hover = { query: 2, key };
+    await settled();
+  }
+  expect(said()).toContain('0.0980');
+  expect(asked.length).toBe(before);
+});
+
+test('after an update no number of before is left', async () => {
+  const answer = () => [0.098, 0.703, 0.199, 0];
+  const { json, arrays } = await show({ heads: [FIRST], words: WORDS, precision: 'sqrt8', live: true, answer });
+  figure.hover = { query: 2, key: 0 };
+  await vi.waitFor(() => expect(said()).toContain('0.0980'));
+  arrays.next = { data: Float64Array.from(FIRST, (p) => p / 2), shape: [4, 4], precision: 'exact' };
+  const views = JSON.parse(JSON.stringify(json.views).replaceAll('"h0"', '"next"'));
+  await figure.update({ ...json, views, arrays: { ...json.arrays, next: json.arrays.h0 } });
+  await settled();
+  expect(said()).toContain('0.0500 rank 3 of 3'); // half of FIRST's 0.1
+});
+
+test('what went wrong with a question is said until one is answered', async () => {
+  const answer = ({ query }: { query?: number }) => {
+    if (query === 2) throw new Error('the kernel is gone');
+    return [0.06, 0.6, 0.3, 0.04];
+  };
+  await show({ heads: [FIRST], words: WORDS, precision: 'sqrt8', live: true, answer });
+  figure.hover = { query: 2, key: 0 };
+  await vi.waitFor(() => expect(note()).toBe('the kernel is gone'));
+  expect(said()).toContain('±');
+  figure.hover = { query: 3, key: 0 };
+  await vi.waitFor(() => expect(note()).toBe('colours from 8-bit square root, numbers exact'));
+});
+
+test('the same edit twice is two badges', async () => {
+  await show({ heads: [FIRST], words: WORDS, more: { frame: { title: 'A', provenance: [], edits: ['x', 'x'] } } });
+  expect(root.querySelectorAll('.edit').length).toBe(2);
 });
 
 test('live, a column is asked by its key and cut at the diagonal', async () => {

@@ -89,11 +89,18 @@ test('numbers that do not fill the shape are refused, and so is an unknown dtype
   expect(() => decode(header('complex64' as Dtype, [1]), new Float32Array(2))).toThrow('unknown dtype complex64');
 });
 
+test('float64 that was sent as float32 says so', () => {
+  expect(decode(header('float32', [1], { exact: false }), new Float32Array(1)).precision).toBe('float32');
+  expect(decode(header('float32', [1]), new Float32Array(1)).precision).toBe('exact');
+});
+
 test('the error of an encoding: half a unit of a float16, half a step of a root', () => {
   expect(errorOf(1, 'exact')).toBe(0);
   expect(errorOf(1, 'float16')).toBe(2 ** -11);
   expect(errorOf(-1.999, 'float16')).toBe(2 ** -11);
   expect(errorOf(0, 'float16')).toBe(2 ** -25); // half of the smallest subnormal
+  expect(errorOf(1, 'float32')).toBe(2 ** -24);
+  expect(errorOf(0, 'float32')).toBe(2 ** -150); // half of the smallest subnormal
   expect(errorOf(1, 'sqrt8')).toBeCloseTo(1 - (254.5 / 255) ** 2, 4);
   expect(errorOf(0, 'sqrt8')).toBeCloseTo((0.5 / 255) ** 2, 12);
   expect(errorOf(NaN, 'float16')).toBe(0);

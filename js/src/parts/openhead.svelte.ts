@@ -1,4 +1,5 @@
 /** The head that is open in an attention view: its numbers as they come, and rows as the kernel has them. */
+import { untrack } from 'svelte';
 import { Superseded } from '../backend';
 import { LazyArray, type Figure } from '../figure.svelte';
 import { Dense } from '../pattern/dense';
@@ -23,8 +24,8 @@ export interface Asked {
 export class OpenHead {
   /** What went wrong with the last fetch or question. */
   problem = $state('');
-  /** A row or column from the kernel, and what it answers. */
-  #answered = $state.raw<{ question: string; line: Line }>();
+  /** A row or column from the kernel, what it answers, and the numbers that were shown when it was asked. */
+  #answered = $state.raw<{ question: string; array: NdArray; line: Line }>();
   #asked: () => Asked;
 
   #values = $derived.by(() => this.#asked().values);
@@ -44,9 +45,15 @@ export class OpenHead {
     const { direction, subject } = this.#asked();
     return this.pattern?.line(direction, subject);
   });
+  /** What the kernel has said about this row or column of these numbers: after an update it has said nothing yet. */
+  #answer = $derived(
+    this.#answered?.question === this.#question && this.#answered.array === this.#array
+      ? this.#answered.line
+      : undefined,
+  );
   /** The row or column: as the kernel has it once that has answered, before as it travelled. */
-  line = $derived(this.#answered?.question === this.#question ? this.#answered.line : this.#carried);
-  exact = $derived(this.pattern?.precision === 'exact' || this.#answered?.question === this.#question);
+  line = $derived(this.#answer ?? this.#carried);
+  exact = $derived(this.pattern?.precision === 'exact' || this.#answer !== undefined);
 
   constructor(asked: () => Asked) {
     this.#asked = asked;
@@ -66,16 +73,18 @@ export class OpenHead {
   }
 
   #ask(): void {
-    const { figure, view, head, direction, subject } = this.#asked();
-    const carried = this.#carried;
-    if (!figure.live || !carried || this.pattern?.precision === 'exact') return;
-    const question = this.#question;
+    // Along a row the question stays the same, and is asked once.
+    const [question, array] = [this.#question, this.#array];
+    const { figure, view, head, direction, subject } = untrack(this.#asked);
+    const carried = untrack(() => this.#carried);
+    if (!figure.live || !array || array.precision === 'exact' || !carried) return;
     figure.ask(view, 'value', { head, [direction === 'by' ? 'key' : 'query']: subject }).then(
       (answer) => {
         const whole = answer?.arrays[0]?.data;
         if (!whole) return;
         const values = whole.subarray(carried.start, carried.start + carried.values.length);
-        this.#answered = { question, line: { start: carried.start, values } };
+        this.#answered = { question, array, line: { start: carried.start, values } };
+        this.problem = '';
       },
       (error) => {
         if (!(error instanceof Superseded)) this.problem = error.message;

@@ -115,7 +115,7 @@ export function inDecimals(limit: number): boolean {
 /** How exact the numbers are, for the foot. */
 export function exactness(precision: Precision, live: boolean, limit: number): string {
   if (precision === 'exact') return inDecimals(limit) ? 'exact to 4 decimals' : 'exact';
-  const name = precision === 'sqrt8' ? '8-bit square root' : 'float16';
+  const name = precision === 'sqrt8' ? '8-bit square root' : precision;
   if (live) return `colours from ${name}, numbers exact`;
   return `${name}: at most ± ${Number(errorOf(limit, precision).toPrecision(1))} at ${tick(limit)}`;
 }
