@@ -52,12 +52,12 @@ export function luminance(color: Rgb): number {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** "#rrggbb", "rgb(r g b)" or "rgb(r, g, b)" -> numbers; null for what has no colour of its own (transparent). */
+/** "#rrggbb", "rgb(r g b)" or "rgb(r, g, b)" -> numbers; null for what lets more through than it has of its own. */
 export function parseColor(text: string): Rgb | null {
   const value = text.trim();
   if (value.startsWith('#')) return parseHex(value);
   const parts = value.match(/[\d.]+/g)?.map(Number);
-  if (!value.startsWith('rgb') || !parts || parts.length < 3 || parts[3] === 0) return null;
+  if (!value.startsWith('rgb') || !parts || parts.length < 3 || parts[3] < 0.5) return null;
   return [parts[0], parts[1], parts[2]];
 }
 

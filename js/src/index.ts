@@ -20,6 +20,7 @@ export default () => {
       const code = () => model.get('code');
       const first = { ...json, code: code(), selection: model.get('selection') };
       const figure = await mountFigure(el, first, backend, lifetime.signal);
+      if (lifetime.signal.aborted) return;
       const onSelection = () => figure.receive(model.get('selection'));
       const onFigure = () => {
         const next = { ...model.get('figure'), code: code() };

@@ -82,6 +82,7 @@ test.each([
   ['rgb(1 2 3)', [1, 2, 3]],
   ['rgba(1, 2, 3, 0.5)', [1, 2, 3]],
   ['rgba(0, 0, 0, 0)', null],
+  ['rgba(0, 0, 0, 0.04)', null], // a shade on a light ground is no dark ground
   ['transparent', null],
   ['CanvasText', null],
   ['', null],
