@@ -94,7 +94,7 @@ def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, directory: 
     weights = {k: v.half().contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"}  # tied
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
     config: dict[str, Any] = {"architectures": ["GPT2LMHeadModel"]}
-    config |= {k: v for k, v in model.config.to_diff_dict().items() if k != "transformers_version"}
+    config |= {k: v for k, v in model.config.to_diff_dict().items() if k != "transformers_version" and v is not None}
     config |= {"activation_function": "gelu_new", "tie_word_embeddings": True, "dtype": "float32"}
     (directory / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_tokenizer(tokenizer, directory)
