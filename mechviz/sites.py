@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
+from operator import index
 from typing import ClassVar, Literal, TypeAlias, cast
 
 Point: TypeAlias = Literal["pre", "mid", "post"]
@@ -63,8 +64,13 @@ class _Site:
     def __post_init__(self) -> None:
         for name in self._counted:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            try:
+                number = -1 if isinstance(value, bool) else index(value)  # what argmax gives is one, too
+            except TypeError:
+                number = -1
+            if number < 0:
                 raise ValueError(f"{name} must be an integer >= 0; got {value!r}")
+            object.__setattr__(self, name, number)
 
     def _local(self) -> str:
         raise NotImplementedError

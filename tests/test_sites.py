@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual, parse
@@ -69,6 +70,13 @@ def test_what_is_no_site_lists_the_forms(bad):
 def test_hooks_that_name_every_unit_say_so(hook, example):
     with pytest.raises(ValueError, match=f'of layer 5; a site is one .* such as "{example}"'):
         parse(f"blocks.5.{hook}")
+
+
+def test_numbers_that_arrays_give():
+    head = Head(*np.unravel_index(np.argmax([[0, 1], [3, 2]]), (2, 2)))
+    assert head == "L1H0" and repr(head) == "Head(1, 0)"
+    with pytest.raises(ValueError, match=r"layer must be an integer >= 0; got array"):
+        MLP(np.array([1.0]))
 
 
 def test_impossible_sites():
