@@ -45,8 +45,8 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
     """Any real-valued array as numpy, sharing memory where it can.
 
     Args:
-        x: A numpy array, a torch tensor on any device (bfloat16 becomes float32, which is exact), a jax array, a
-            number, or nested lists of these.
+        x: A numpy array (what a masked one hides becomes NaN), a torch tensor on any device (bfloat16 becomes float32,
+            which is exact), a jax array, a number, or nested lists of these.
         name: The argument's name, for the error.
 
     Returns:
@@ -66,6 +66,8 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
         return _from_torch(x, name)
     if isinstance(x, Sequence) and any(_is_torch(item) for item in x):
         return _stack([to_numpy(item, name=f"{name}[{i}]") for i, item in enumerate(x)], name)
+    if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "biuf" and x.mask.any():
+        x = x.astype(np.result_type(x.dtype, np.float32)).filled(np.nan)
     try:
         array = np.asarray(x)
     except ValueError as error:

@@ -46,6 +46,12 @@ def test_errors_name_the_argument(bad, error, message):
         to_numpy(bad, name="weights")
 
 
+def test_what_is_masked_is_no_number():
+    masked = np.ma.masked_array([1, 2, 3], mask=[False, True, False])
+    np.testing.assert_array_equal(to_numpy(masked, name="x"), [1, np.nan, 3])
+    assert to_numpy(np.ma.masked_array([1, 2]), name="x").dtype.kind == "i"  # nothing is hidden
+
+
 def test_tensors_without_numbers():
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match="x must hold numbers; got a tensor of shape .* on the meta device"):
