@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mechviz._layered import Unavailable
+
 DEMO_TEXT = "When Mary and John went to the store, John gave a drink to"
 
 
@@ -15,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ImportError, OSError, TypeError, ValueError) as error:
+    except (ImportError, NotImplementedError, OSError, TypeError, Unavailable, ValueError) as error:
         print(f"mechviz: {error}", file=sys.stderr)
         return 1
 
