@@ -67,7 +67,7 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
     if isinstance(x, Sequence) and any(_is_torch(item) for item in x):
         return _stack([to_numpy(item, name=f"{name}[{i}]") for i, item in enumerate(x)], name)
     if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "biuf" and x.mask.any():
-        x = x.astype(np.result_type(x.dtype, np.float32)).filled(np.nan)
+        x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
     try:
         array = np.asarray(x)
     except ValueError as error:
