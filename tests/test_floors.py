@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. Patterns are of paths without their suffix.
 PYTHON_FLOORS = [
     ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
-    ["wire", "still", "pattern", "_factored", "_layered", "_pooling"],
+    ["wire", "still", "export", "pattern", "_factored", "_layered", "_pooling"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
-    ["page", "widget", "_*_still"],
+    ["page", "figure_file", "widget", "_*_still"],
     ["notebook"],
     ["view"],
     ["_svelte/*"],
@@ -36,7 +36,7 @@ PYTHON_WINGS = {
     "analysis/*": [*VOCABULARY, "models/*"],
 }
 # Above both: they may know everything.
-PYTHON_ROOF = ["__init__", "cli", "new", "testing", "bench", "compat/*", "scan/*"]
+PYTHON_ROOF = ["__init__", "cli", "opening", "gallery", "_example_code", "new", "testing", "bench", "compat/*", "scan/*"]
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers", "plotly"}
 MAY_BE_HEAVY = ["models/*", "analysis/*", "demo/*", "scan/*", "bench"]
 

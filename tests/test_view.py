@@ -182,7 +182,7 @@ def test_saving_is_reproducible():
         (lambda: mv.row(), ValueError, "row needs at least one view"),
         (lambda: mv.row(3), TypeError, "row takes views; argument 0 is a int"),
         (lambda: mv.column([picture(LOSS)]), TypeError, r"argument 0 is a list; write column\(\*views\)"),
-        (lambda: picture(LOSS).save("x.txt"), ValueError, r"path must end in \.html; got 'x\.txt'"),
+        (lambda: picture(LOSS).save("x.txt"), ValueError, r"path must end in \.html, \.png or \.json; got 'x\.txt'"),
         (lambda: mv.page("t", "prose"), TypeError, "items must be a list"),
         (lambda: mv.page("t", [3]), TypeError, r"items\[0\] must be a view or a string of Markdown; got int"),
         (lambda: mv.row(picture(LOSS)).update(title="x"), TypeError, "update the views inside a figure"),
@@ -191,6 +191,9 @@ def test_saving_is_reproducible():
         (lambda: picture(LOSS).selection.rows, AttributeError, "a selection has the axes"),
         (lambda: setattr(picture(LOSS), "selection", {"heads": "a"}), TypeError, r"whole numbers from 0\); got 'a'"),
         (lambda: setattr(picture(LOSS), "selection", {"heads": [-1]}), TypeError, "got -1"),
+        (lambda: setattr(picture(LOSS), "selection", [1]), TypeError, "selection must be .* got a list"),
+        (lambda: picture(LOSS, title=5), TypeError, "title must be a string; got a int"),
+        (lambda: mv.page(5, []), TypeError, "title must be a string; got a int"),
     ],
 )
 def test_bad_input_is_refused_by_name(call, error, message):
@@ -204,3 +207,14 @@ def test_a_view_inside_a_figure_is_updated_there():
     widget = figure.widget
     inner.update(title="After")
     assert widget.figure["views"]["0"]["props"]["frame"]["title"] == "After"
+
+
+def test_an_update_moves_what_is_open_and_keeps_what_was_picked():
+    pattern = np.tril(np.ones((2, 3, 3)))
+    view = mv.attention(WORDS, pattern, head="H0")
+    view.selection.queries = [1]
+    view.update(title="After")
+    assert view.selection.heads == [0]
+    view.update(head="H1")
+    assert view.selection.heads == [1]
+    assert view.selection.queries == [1]
