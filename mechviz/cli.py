@@ -55,9 +55,11 @@ def _demo(arguments: argparse.Namespace) -> int:
         "Two names, one of them twice",
         [
             "A small language model (it comes with mechviz) reads *When Mary and John went to the store, John gave a "
-            "drink to* and has to say who gets the drink. Point at a token, a head or a cell; what you point at in one "
-            "picture shows in the other, and a click keeps it.",
-            mv.column(mv.tokens(trace.tokens, trace.loss), mv.attention(trace.tokens, trace.attention)),
+            "drink to* and has to say who gets the drink: the one who was named once. The head that is open, L2H0, "
+            "looks from *to* back at the second *John*. Put its mean in its place and the model no longer tells the two "
+            "names apart. Point at a token, a head or a cell; what you point at in one picture shows in the other, and "
+            "a click keeps it.",
+            mv.column(mv.tokens(trace.tokens, trace.loss), mv.attention(trace.tokens, trace.attention, head="L2H0")),
         ],
     )
     _saved(page.save(arguments.out))

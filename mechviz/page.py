@@ -114,7 +114,8 @@ def _pack(array: wire.Array) -> _Packed:
 
 def _packed(arrays: Sequence[wire.Array], lazy_bytes: int | None) -> Iterator[_Packed | None]:
     if lazy_bytes is None:
-        with ThreadPoolExecutor() as pool:  # zlib lets go of the interpreter's lock
+        # zlib lets go of the interpreter's lock; four at a time, since each holds a dense head while it is packed.
+        with ThreadPoolExecutor(max_workers=4) as pool:
             yield from pool.map(_pack, arrays)
         return
     for array in arrays:

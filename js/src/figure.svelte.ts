@@ -73,6 +73,8 @@ export class Figure {
   views = $state.raw<Record<string, View>>({});
   selection = $state.raw<Selection>(emptySelection());
   hover = $state.raw<Hover>({});
+  /** What stands above the picture when it is not what Python meant to show. */
+  problem = $state<string>();
   /** Set by mount from the luminance of the ground; colours must be read again when it changes. */
   theme = $state<'light' | 'dark'>('light');
   /** Modules of users' components (user/modules.ts). */

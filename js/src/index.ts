@@ -24,7 +24,10 @@ export default () => {
       const onSelection = () => figure.receive(model.get('selection'));
       const onFigure = () => {
         const next = { ...model.get('figure'), code: code() };
-        figure.update(next).catch((error) => console.error('mechviz could not show an update:', error));
+        figure.update(next).then(
+          () => (figure.problem = undefined),
+          (error) => (figure.problem = `This is the previous picture; an update failed: ${error.message ?? error}`),
+        );
       };
       model.on('change:selection', onSelection);
       model.on('change:figure', onFigure);

@@ -106,11 +106,21 @@ export class KernelBackend implements Backend {
 
   #receive(message: Message, buffers: DataView[]): void {
     if (message.type === 'array') {
-      const array = this.#keep(message.id, message.header, buffers[0]);
-      this.#take(message.id)?.resolve(array);
+      const waiting = this.#take(message.id);
+      try {
+        const array = this.#keep(message.id, message.header, buffers[0]);
+        waiting?.resolve(array);
+      } catch (error) {
+        waiting?.reject(error as Error); // bytes that do not fit their header: told to who waits, not to the console
+      }
     } else if (message.type === 'reply') {
-      const arrays = message.headers.map((header, i) => decode(header, buffers[i]));
-      this.#answered(message.seq)?.resolve({ value: message.value, arrays });
+      const question = this.#answered(message.seq);
+      try {
+        const arrays = message.headers.map((header, i) => decode(header, buffers[i]));
+        question?.resolve({ value: message.value, arrays });
+      } catch (error) {
+        question?.reject(error as Error);
+      }
     } else {
       const waiting = message.seq === undefined ? this.#take(message.id ?? '') : this.#answered(message.seq);
       waiting?.reject(new Error(message.message));
