@@ -56,8 +56,9 @@ def _demo(arguments: argparse.Namespace) -> int:
         [
             "A small language model (it comes with mechviz) reads *When Mary and John went to the store, John gave a "
             "drink to* and has to say who gets the drink: the one who was named once. The head that is open, L2H0, "
-            "looks from *to* back at the second *John*. Put its mean in its place and the model no longer tells the two "
-            "names apart. Point at a token, a head or a cell; what you point at in one picture shows in the other, and "
+            "looks from *to* back at the second *John*; with its mean in its place the names' logits come closer by 11.1 "
+            "of 13.0 (means over sentences like this one). Point at a token, a head or a cell; what you point at in one "
+            "picture shows in the other, and "
             "a click keeps it.",
             mv.column(mv.tokens(trace.tokens, trace.loss), mv.attention(trace.tokens, trace.attention, head="L2H0")),
         ],
