@@ -36,7 +36,18 @@ PYTHON_WINGS = {
     "analysis/*": [*VOCABULARY, "models/*"],
 }
 # Above both: they may know everything.
-PYTHON_ROOF = ["__init__", "cli", "opening", "gallery", "_example_code", "new", "testing", "bench", "compat/*", "scan/*"]
+PYTHON_ROOF = [
+    "__init__",
+    "cli",
+    "opening",
+    "gallery",
+    "_example_code",
+    "new",
+    "testing",
+    "bench",
+    "compat/*",
+    "scan/*",
+]
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers", "plotly"}
 MAY_BE_HEAVY = ["models/*", "analysis/*", "demo/*", "scan/*", "bench"]
 
