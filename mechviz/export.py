@@ -24,7 +24,7 @@ _Task = Callable[[Any], bytes]
 
 MARGIN = 16  # of plain ground round the figure, CSS pixels
 _STYLE = (
-    f"<style>body{{max-width:none;padding:{MARGIN}px;min-height:0}}body>.figure{{margin:0}}"
+    f"<style>body{{max-width:none;padding:{MARGIN}px;min-height:0}}main>.figure{{margin:0}}"
     "*{caret-color:transparent}</style></head>"
 )
 # Of js/src/mount.ts: a figure that is drawn says so, and one that cannot be says why instead.

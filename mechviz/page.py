@@ -29,7 +29,7 @@ else new IntersectionObserver((seen,o)=>{if(seen.some(e=>e.isIntersecting)){o.di
 
 _STYLE = """:root{color-scheme:light dark}html{background:#fff}body{margin:0 auto;max-width:1400px;padding:24px 28px;
 color:#16191d;font:400 14px/1.55 -apple-system,BlinkMacSystemFont,"Segoe UI",Roboto,"Helvetica Neue","Liberation Sans",
-Arial,sans-serif;overflow-wrap:break-word}body>*{margin:0 auto}body>.figure{margin:24px auto}body>:first-child{margin-top:0}
+Arial,sans-serif;overflow-wrap:break-word}main>*{margin:0 auto}main>.figure{margin:24px auto}main>:first-child{margin-top:0}
 .prose{max-width:72ch;margin:16px 0}h1{font-size:22px;line-height:28px;margin:0 0 8px}h2{font-size:17px}h3{font-size:14px}
 code,pre{font-family:"SF Mono",SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;font-size:.92em}
 pre{overflow:auto;padding:8px 12px;background:#f2f4f6}a{color:#0b5fc0}img{max-width:100%}
@@ -153,7 +153,7 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
         f'<meta name="mechviz-provenance" content="{escape(meta)}"><title>{_text(title)}</title>'
         f"<style>{_STYLE}</style></head>"
     )
-    parts = [head, "<body>"]
+    parts = [head, "<body><main>"]
     blobs: dict[str, bytes] = {}
     first: list[str] = []
     for item in items:
@@ -163,6 +163,7 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
             parts.append(f'<div class="figure" data-mechviz-figure>{_inert_json(item.to_json())}</div>')
             blobs.update(item.blobs)
             first.extend(item.first)
+    parts.append("</main>")
     # What the first picture needs stands before the script, the bulk after it: a large file is drawn while it loads.
     first = list(dict.fromkeys(first))
     parts.extend(_blob(digest, blobs[digest]) for digest in first)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -255,7 +256,9 @@ def test_inside_a_running_event_loop(browser_here):
     async def cell() -> bytes:
         return view.png(scale=1)
 
-    assert asyncio.run(cell()) == view.png(scale=1)
+    # On a thread of its own: Playwright's fixture in tests/conftest.py leaves a loop on this one.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, cell()).result() == view.png(scale=1)
 
 
 @pytest.mark.browser
