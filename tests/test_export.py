@@ -82,6 +82,17 @@ def test_a_figure_of_several_comes_back(tmp_path):
     assert again._page_figure().to_json()["layout"] == view._page_figure().to_json()["layout"]
 
 
+def test_what_is_fetched_when_opened_is_in_the_file(tmp_path):
+    # 70 heads are more than come with the first picture; each has numbers of its own.
+    pattern = np.tril(np.ones((70, 3, 3))) / np.arange(1, 4)[:, None] * np.linspace(0.5, 1, 70)[:, None, None]
+    view = mv.attention(["a", "b", "c"], pattern)
+    content = written(view, tmp_path)
+    assert sum(array["lazy"] for array in content["arrays"].values()) == 69
+    again = mv.open(tmp_path / "x.json")
+    assert written(again, tmp_path, "y.json") == content
+    assert again.to_html() == view.to_html()
+
+
 def test_provenance_is_kept(tmp_path):
     tokens = mv.Tokens(("a",), ("a",), (0,), (False,), (None,), provenance={"model": "m", "seed": float("nan")})
     again = mv.open(mv.tokens(tokens, [1.0]).save(tmp_path / "x.json"))
@@ -259,6 +270,17 @@ def test_inside_a_running_event_loop(browser_here):
     # On a thread of its own: Playwright's fixture in tests/conftest.py leaves a loop on this one.
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(asyncio.run, cell()).result() == view.png(scale=1)
+
+
+@pytest.mark.browser
+def test_inside_a_kernel(browser_here):
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    cell = "import mechviz as mv\nmv.tokens(['The', ' cat'], [0.5, 1.0]).png(scale=1)[:8]"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(client.NotebookClient(notebook, timeout=120, kernel_name="python3").execute).result()
+    assert done.cells[0].outputs[0].data["text/plain"] == repr(b"\x89PNG\r\n\x1a\n")
 
 
 @pytest.mark.browser
