@@ -6,9 +6,21 @@ from .requirements import check_versions
 
 check_versions()
 
+from .edits import Edit, ablate, edit, knock_out, patch, steer  # noqa: E402
 from .load import load  # noqa: E402
 from .model import Model  # noqa: E402
 from .tape import WeightsMoved  # noqa: E402
 from .trace import Trace  # noqa: E402
 
-__all__ = ["Model", "Trace", "WeightsMoved", "load"]
+__all__ = [
+    "Edit",
+    "Model",
+    "Trace",
+    "WeightsMoved",
+    "ablate",
+    "edit",
+    "knock_out",
+    "load",
+    "patch",
+    "steer",
+]

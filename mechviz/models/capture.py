@@ -26,6 +26,7 @@ from transformers.modeling_utils import AttentionInterface
 Listener = Callable[..., Any]
 
 _listener: ContextVar[Listener | None] = ContextVar("mechviz_attention_listener", default=None)
+_editor: ContextVar[Listener | None] = ContextVar("mechviz_attention_editor", default=None)
 _installing = threading.Lock()
 
 
@@ -46,11 +47,42 @@ def install() -> None:
             # A constant for the compiler, so that the ContextVar never breaks a graph of the user's.
             if torch.compiler.is_compiling():
                 return function
-            listener = _listener.get()
+            editor, listener = _editor.get(), _listener.get()
+            if editor is not None:
+                function = EditedAttention(function, editor)
             return function if listener is None else functools.partial(listener, function)
 
         get_interface._mechviz = True  # type: ignore[attr-defined]
         AttentionInterface.get_interface = get_interface  # type: ignore[method-assign]
+
+
+class EditedAttention:
+    """An attention function whose result an editor may change; it remembers what the function itself gave.
+
+    Args:
+        function: The function.
+        editor: ``editor(this, module, *args, **kwargs) -> output``.
+    """
+
+    def __init__(self, function: Callable[..., Any], editor: Callable[..., Any]) -> None:
+        self.function, self._editor = function, editor
+        self.computed: torch.Tensor | None = None  # z before the edits of the last call
+        self.knocked: tuple[Any, ...] = ()  # the knock-outs among them
+
+    def __call__(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """Call the function and hand its result to the editor."""
+        return self._editor(self, module, *args, **kwargs)
+
+
+@contextmanager
+def edit_attention(editor: Listener) -> Iterator[None]:
+    """Let ``editor`` change what attention functions give in this thread or task; a listener hears the changed result."""
+    install()
+    token = _editor.set(editor)
+    try:
+        yield
+    finally:
+        _editor.reset(token)
 
 
 @contextmanager
@@ -101,7 +133,8 @@ class AttentionCall:
     ``queries`` is ``[batch, head, query, dim]``, ``keys`` and ``values`` are ``[batch, key head, key, dim]``, ``z`` (what the
     heads read) is ``[batch, query, head, dim]``. ``mask`` is what the function got: None, ``[batch, head, query, key]`` bool
     (True = may attend) or float (added to the scores), or ``[batch, key]`` (padding). ``causal`` and ``window`` hold only
-    what the function adds to the mask by itself.
+    what the function adds to the mask by itself. Under edits ``computed`` is z as it was before them, and ``knocked`` are the
+    attentions that were knocked out.
     """
 
     module: nn.Module | None
@@ -118,12 +151,24 @@ class AttentionCall:
     sinks: torch.Tensor | None = None
     bias: torch.Tensor | None = None
     dropout: float = 0.0
+    computed: torch.Tensor | None = None
+    knocked: tuple[Any, ...] = ()
 
 
 def read_call(
-    function: Callable[..., Any], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    function: Callable[..., Any],
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    output: Any,
+    *,
+    detach: bool = True,
 ) -> AttentionCall:
     """Name the arguments of an attention call; they may have come by position or by keyword."""
+    own = _detached if detach else _as_it_is
+    edited, computed, knocked = function, None, ()
+    if isinstance(edited, EditedAttention):
+        function, computed, knocked = edited.function, edited.computed, edited.knocked
     given = _arguments(function, module, args, kwargs)
     queries, keys, mask = given["query"], given["key"], given.get("attention_mask")
     length = queries.shape[2]
@@ -139,24 +184,30 @@ def read_call(
     scale = given.get("scaling")
     return AttentionCall(
         module,
-        queries.detach(),
-        keys.detach(),
-        given["value"].detach(),
-        (output[0] if isinstance(output, tuple) else output).detach(),
+        own(queries),
+        own(keys),
+        own(given["value"]),
+        own(output[0] if isinstance(output, tuple) else output),
         scale=queries.shape[-1] ** -0.5 if scale is None else float(scale),
         mask=mask,
         causal=causal,
         window=given.get("sliding_window") if flash else None,
         offset=keys.shape[2] - length if flash else 0,  # flash aligns queries with the last keys, sdpa with the first
         softcap=given.get("softcap") if function is not sdpa_attention_forward else None,  # which does not cap
-        sinks=_detached(given.get("s_aux")),
-        bias=_detached(given.get("position_bias")),
+        sinks=own(given.get("s_aux")),
+        bias=own(given.get("position_bias")),
         dropout=float(given.get("dropout") or 0.0),
+        computed=own(computed),
+        knocked=knocked,
     )
 
 
-def _detached(x: torch.Tensor | None) -> torch.Tensor | None:
+def _detached(x: Any) -> Any:
     return None if x is None else x.detach()
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
 
 
 @functools.lru_cache(maxsize=256)

@@ -72,7 +72,7 @@ class TorchDense(ArrayPattern):
     array: torch.Tensor
 
 
-def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored:
+def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored | TorchDense:
     """The pattern of one text of a captured call, proved by recomputing rows of the model's own head outputs.
 
     Args:
@@ -90,8 +90,38 @@ def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored:
         raise Unavailable(f"its queries, keys and mask do not fit together: {reason}") from None
     if tuple(call.z.shape[1:3]) != (pattern.shape[1], pattern.shape[0]):
         raise Unavailable(f"its heads read {tuple(call.z.shape)}, which is not (batch, query, head, dim)")
-    _check(pattern, call.values[batch], call.z[batch])
-    return pattern
+    _check(pattern, call.values[batch], (call.z if call.computed is None else call.computed)[batch])
+    if not call.knocked:
+        return pattern
+    dense = pattern.dense()
+    for knock in call.knocked:
+        rows = positions_of(knock.positions, pattern.shape[1])
+        dense[knock.site.head, rows] = knocked_rows(pattern, knock, rows)
+    return TorchDense(dense, causal=pattern.causal)
+
+
+def positions_of(positions: tuple[int, ...] | None, length: int) -> list[int]:
+    """Positions counted from the start, those that a text of that length has; None is all of them."""
+    chosen = range(length) if positions is None else [p + length * (p < 0) for p in positions]
+    return [p for p in chosen if 0 <= p < length]
+
+
+def knocked_rows(pattern: TorchFactored, knock: Any, rows: list[int]) -> torch.Tensor:
+    """Rows of a head without the keys that are knocked out, ``[row, key]``; see `mechviz.models.edits.knock_out`."""
+    head, keys = knock.site.head, pattern.shape[2]
+    gone = positions_of(knock.keys, keys)
+    scores = pattern.scores(head, rows, slice(0, keys))  # [row, key]
+    hidden = torch.zeros(keys, dtype=torch.bool, device=scores.device)
+    hidden[gone] = True
+    if knock.renormalise:
+        scores = scores.masked_fill(hidden, -float("inf"))
+    normaliser = pattern._finish(head, torch.logsumexp(scores, -1, keepdim=True))
+    return torch.exp(scores - normaliser).masked_fill(hidden, 0.0)
+
+
+def build_pattern(call: AttentionCall, batch: int = 0) -> TorchFactored:
+    """The pattern of one text of a call, not checked; `pattern_of` checks it."""
+    return _build(call, batch)
 
 
 def _build(call: AttentionCall, batch: int) -> TorchFactored:

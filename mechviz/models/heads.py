@@ -148,6 +148,10 @@ class HeadReadings(Reading):
         return reason
 
     def _factor(self, layer: int, name: str) -> torch.Tensor:
+        count = self.model.structure.heads[layer]
+        if name == "z" and count and self._tape.editing.edits:  # edits of such heads are made where they are read
+            _, calls = self._open_block(layer)
+            return self._plan(layer).check_heads(calls).reshape(len(self), count, -1)
         call = self._attended(layer)
         if isinstance(call, Weights):
             x = call.z if name == "z" else call.values

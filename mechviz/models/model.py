@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import PurePath
 from typing import Any
 
@@ -16,10 +17,12 @@ from torch import nn
 
 from mechviz.text import Tokens, as_tokens
 
+from .editing import Editing, active_edits, no_edits
+from .edits import Edit
 from .encode import encode
 from .fingerprint import fingerprint
 from .structure import Structure, find_stack, probe
-from .tape import Tape, inputs_of, record
+from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
 
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
@@ -66,7 +69,9 @@ class Model:
         """The dtype of the weights."""
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
 
-    def trace(self, x: str | Sequence[int] | Any, bos: bool | None = None) -> Trace:
+    def trace(
+        self, x: str | Sequence[int] | Any, bos: bool | None = None, *, edits: Sequence[Edit] | Edit = ()
+    ) -> Trace:
         """Run the model once over a text and keep its residual stream, from which everything else is read when asked.
 
         Args:
@@ -74,6 +79,8 @@ class Model:
             bos: Whether a beginning-of-sequence token stands in front. None does what the tokenizer does (the embedded
                 model was trained with one, and gets it); True puts one there unless there is one; False leaves out what
                 the tokenizer would add. Ids are taken as they are unless it is True.
+            edits: Changes to make during the pass (`ablate`, `patch`, `steer`, `knock_out`, `edit`), one after the other.
+                Everything in the trace is then of the edited model, and every picture of it says so.
 
         Returns:
             The trace; ``trace.tokens.provenance`` records model, weights, text, dtype and beginning.
@@ -81,6 +88,7 @@ class Model:
         Raises:
             ValueError: No tokens, ids that the model does not know, more tokens than it has positions for, or a model
                 in training mode whose dropout is active.
+            Unavailable: The model lacks the site of an edit.
             TypeError: ``x`` is neither text nor ids.
 
         Example:
@@ -88,13 +96,44 @@ class Model:
         """
         ids = encode(self.tokenizer, x, self._bos if bos is None and isinstance(x, str) else bos)
         self._check(ids)
+        made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
         with self.lock:
             weights = fingerprint(self.module)
-            tape = self._record(ids)
+            if made:
+                self._find_structure(ids, weights)
+            editing = Editing(self.module, self._stack.blocks, self._structure, made)
+            tape = self._record(ids, editing)
             self._overwrites = tape.cloned
-            if self._structure is None or (not self._structure.settled and self._probed != weights):
+            self._find_structure(ids, weights)
+        tokens = self._tokens(ids, x if isinstance(x, str) else None, weights, [str(edit) for edit in made])
+        return Trace(self, tokens, tape)
+
+    @contextmanager
+    def edited(self, *edits: Edit) -> Iterator[None]:
+        """Make edits in whatever the model runs meanwhile: ``with model.edited(mv.ablate("L5H1")): module.generate(...)``.
+
+        Only in this thread or task. Positions count from the start of each text, also when it is generated with a cache.
+        A trace that is made meanwhile is made under these edits too. Nothing is left on the model afterwards.
+
+        Args:
+            *edits: As `trace` takes them.
+
+        Raises:
+            Unavailable: The model lacks the site of an edit.
+        """
+        with self.lock:
+            self._find_structure([0, 1, 2], fingerprint(self.module))
+        editing = Editing(self.module, self._stack.blocks, self._structure, edits)
+        with ExitStack() as stack:
+            if Numerics.of(self.module).compiled:  # hooks on compiled modules never fire
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(editing.open())
+            yield
+
+    def _find_structure(self, ids: list[int], weights: str) -> None:
+        if self._structure is None or (not self._structure.settled and self._probed != weights):
+            with no_edits():
                 self._structure, self._probed = probe(self.module, self._stack, ids), weights
-        return Trace(self, self._tokens(ids, x if isinstance(x, str) else None, weights), tape)
 
     @property
     def structure(self) -> Structure:
@@ -103,14 +142,14 @@ class Model:
             raise RuntimeError("nothing was traced yet")
         return self._structure
 
-    def _record(self, ids: list[int]) -> Tape:
+    def _record(self, ids: list[int], editing: Editing) -> Tape:
         inputs = inputs_of(self.module, ids, logits_to_keep=1)
         if not self.module.training:
-            return record(self.module, self._stack.blocks, inputs, clone=self._overwrites)
+            return record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites)
         devices = [self.device.index or 0] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):  # whatever is drawn below, the user's random numbers go on from here
             before = _random_state(self.device)
-            tape = record(self.module, self._stack.blocks, inputs, clone=self._overwrites)
+            tape = record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites)
             drawn = not all(map(torch.equal, before, _random_state(self.device)))
         if drawn:
             raise ValueError(
@@ -133,7 +172,7 @@ class Model:
         ):
             raise ValueError(f"{self.name} has positions for {limit} tokens; the text has {len(ids)}")
 
-    def _tokens(self, ids: list[int], text: str | None, weights: str) -> Tokens:
+    def _tokens(self, ids: list[int], text: str | None, weights: str, edits: list[str]) -> Tokens:
         provenance = {
             "model": self.name,
             "weights": weights,
@@ -143,7 +182,7 @@ class Model:
             "bos": ids[0] == getattr(self.tokenizer, "bos_token_id", None),
             "attention": getattr(self.module.config, "_attn_implementation", None),
             "transformers": transformers.__version__,
-            "edits": [],
+            "edits": edits,
         }
         if self.tokenizer is None:
             return dataclasses.replace(as_tokens([str(i) for i in ids]), ids=tuple(ids), provenance=provenance)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mechviz._layered import Layered, Unavailable
+from mechviz.sites import MLP, Attention, Head, Residual, Site, parse
 from mechviz.text import Tokens
 
 from .blocks import BlockPlan
@@ -30,6 +31,34 @@ class Reading:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def at(self, site: Site | str) -> torch.Tensor:
+        """The values at one site: a head's `z` ``[position, d_head]``, a neuron ``[position]``, else ``[position, d_model]``.
+
+        Args:
+            site: As an object or a string: "L5H1", "L3N17", "L5.resid_post", "L3.mlp", "L3.attn".
+
+        Raises:
+            Unavailable: The model has no such site, or it could not be proved.
+            ValueError: The string is no address.
+
+        Example:
+            >>> trace.at("L1H0").shape  # doctest: +SKIP
+            torch.Size([24, 12])
+        """
+        site = parse(site)
+        if site.stack or site.layer >= self.model.n_layers:
+            raise Unavailable(f"{site}: {self.model.name} has layers 0 to {self.model.n_layers - 1}")
+        if isinstance(site, Residual):
+            return getattr(self, f"resid_{site.point}")[site.layer]
+        if isinstance(site, (MLP, Attention)):
+            return getattr(self, "mlp_out" if isinstance(site, MLP) else "attn_out")[site.layer]
+        name, unit = ("z", site.head) if isinstance(site, Head) else ("neurons", site.neuron)
+        values = getattr(self, name)[site.layer]
+        if unit >= values.shape[1]:
+            kind = "heads" if name == "z" else "neurons"
+            raise Unavailable(f"{site}: layer {site.layer} has {values.shape[1]} {kind}")
+        return values[:, unit]
 
     def _layered(
         self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""
@@ -52,6 +81,6 @@ class Reading:
             watch = self._tape.replay(layer, modules.values())
         calls = {name: call for name, module in modules.items() if (call := watch.of(module))}
         try:
-            return plan.check(calls, self._tape.entering(layer), self._tape.leaving(layer)), calls
+            return plan.check(calls, self._tape.entering(layer), self._tape.left(layer)), calls
         except Unavailable as reason:
             raise Unavailable(f"layer {layer} cannot be taken apart: {reason}") from None

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +16,9 @@ from mechviz._layered import Unavailable
 
 from .capture import AttentionCall, Listener, Recorder, StopForward, listen
 from .watch import ModuleCall, Watch, first_tensor, swap
+
+if TYPE_CHECKING:
+    from .editing import Editing
 
 
 class WeightsMoved(RuntimeError):
@@ -64,6 +67,7 @@ class Tape:
             None for a model that has no unembedding.
         numerics: What it ran under.
         cloned: The blocks overwrite their inputs in place, so the tape holds copies.
+        editing: The edits that it was made under, and that its replays make again.
     """
 
     length: int
@@ -71,6 +75,7 @@ class Tape:
     witnesses: tuple[tuple[torch.Tensor, ...], ...]
     logits: torch.Tensor | None
     numerics: Numerics
+    editing: Editing
     cloned: bool = False
 
     @property
@@ -86,6 +91,11 @@ class Tape:
     def leaving(self, layer: int) -> torch.Tensor:
         """The residual stream that leaves a block, ``[position, d_model]``."""
         return self._rows(self.blocks[layer].output)
+
+    def left(self, layer: int) -> torch.Tensor:
+        """What a block gave in its last replay, ``[position, d_model]``, before edits of the stream behind it."""
+        unedited = self.editing.left.get(layer)
+        return self.leaving(layer) if unedited is None else self._rows(unedited)
 
     def _rows(self, stream: torch.Tensor | None) -> torch.Tensor:
         # There is one text, so every axis but the last two is of length 1; some models flatten them away inside.
@@ -142,9 +152,13 @@ class Tape:
     ) -> tuple[Watch, Any]:
         call = self.blocks[layer]
         args, kwargs = call.args, call.kwargs
-        if self.cloned and call.input is not None:  # or the replay would overwrite the tape
-            args, kwargs, _ = swap(args, kwargs, call.input, call.input.clone())
-        with self.numerics.restored(), Watch(watch, clone=clone) as seen, ExitStack() as stack:
+        if self.cloned and call.given is not None:  # or the replay would overwrite the tape
+            args, kwargs, _ = swap(args, kwargs, call.given, call.given.clone())
+        with self.numerics.restored(), ExitStack() as stack:
+            stack.enter_context(
+                self.editing.open(alone=True)
+            )  # its hooks before the watch's, which see what they changed
+            seen = stack.enter_context(Watch(watch, clone=clone))
             if listener is not None:
                 stack.enter_context(listen(listener))
             if also is not None:
@@ -152,13 +166,16 @@ class Tape:
             return seen, call.module(*args, **kwargs)
 
 
-def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any], *, clone: bool = False) -> Tape:
+def record(
+    model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any], editing: Editing, *, clone: bool = False
+) -> Tape:
     """Run the model once and keep what each block was given.
 
     Args:
         model: The model; called as ``model(**inputs)``.
         blocks: Its blocks, in order.
         inputs: What to call it with.
+        editing: The edits to make meanwhile.
         clone: Keep copies: for models that overwrite their residual stream in place (found out, at one more pass).
 
     Raises:
@@ -168,20 +185,20 @@ def record(model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any]
     numerics = Numerics.of(model)
     watch = Watch(number, clone=clone)
     recorder = Recorder(where=lambda: watch.running[-1].module if watch.running else None, keep=_witness)
-    with numerics.restored(), watch, listen(recorder):
+    with numerics.restored(), editing.open(alone=True), watch, listen(recorder):
         output = model(**inputs)
     ran = [number[call.module] for call in watch.calls]
     if ran != list(range(len(number))):
         raise NotImplementedError(f"the model's {len(number)} blocks should run once each, in order; they ran as {ran}")
     if any(call.overwritten for call in watch.calls):
-        return record(model, number, inputs, clone=True)
+        return record(model, number, inputs, editing, clone=True)
     for call in watch.calls:  # a cache would be filled again by a replay; without one a block computes the same
         call.args = tuple(None if isinstance(value, Cache) else value for value in call.args)
         call.kwargs = {name: None if isinstance(value, Cache) else value for name, value in call.kwargs.items()}
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
     length = inputs["input_ids"].shape[1]
-    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, clone)
+    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone)
 
 
 def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
 
 from mechviz._layered import Unavailable
 from mechviz.arrays import Quantity
+from mechviz.sites import Site
 
 from .fingerprint import fingerprint
+from .gradients import gradients
 from .heads import HeadReadings
 from .streams import StreamReadings
 from .tape import WeightsMoved
@@ -84,6 +87,28 @@ class Trace(HeadReadings, StreamReadings):
             "loss", "nats", scale="ember", limits=(0.0, guess), reference=guess, reference_name="uniform guess"
         )
         return loss
+
+    def grad(
+        self, metric: Callable[[torch.Tensor], torch.Tensor], sites: Sequence[Site | str]
+    ) -> dict[Site, torch.Tensor]:
+        """The gradient of a metric with respect to the values at sites, from one more pass over the text.
+
+        Any trace can do this; nothing has to be kept for it when the trace is made.
+
+        Args:
+            metric: Takes the logits ``[position, vocab]`` and gives one number, such as
+                ``lambda logits: logits[-1, right] - logits[-1, wrong]``.
+            sites: Heads, neurons, MLPs, attention layers, residual streams, as objects or strings.
+
+        Returns:
+            Site (also found by its string) -> gradient, of the shape of ``trace.at(site)``.
+
+        Raises:
+            Unavailable: The model lacks a site.
+            ValueError: ``metric`` gives something other than one number that depends on the logits.
+            WeightsMoved: The logits are no longer those of the trace.
+        """
+        return gradients(self, metric, sites)
 
     @property
     def _unembedding(self) -> Unembedding:

@@ -19,11 +19,15 @@ _open: ContextVar[tuple[Watch, ...]] = ContextVar("mechviz_open_watches", defaul
 
 @dataclass(eq=False)
 class ModuleCall:
-    """One call of a module: what the caller gave, what reached ``forward``, and what came out."""
+    """One call of a module: what the caller gave, what reached ``forward``, and what came out.
+
+    ``given`` is the tensor that flows in ``args`` or ``kwargs``, ``input`` what it has become after all hooks.
+    """
 
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    given: torch.Tensor | None = None
     input: torch.Tensor | None = None
     output: torch.Tensor | None = None
     result: Any = None
@@ -59,6 +63,8 @@ class Watch:
                 # First, so that a replay from these arguments meets the user's own hooks again.
                 before = module.register_forward_pre_hook(self._before, prepend=True, with_kwargs=True)
                 self._handles += [before, module.register_forward_hook(self._after, with_kwargs=True)]
+                if self._clone:
+                    self._handles.append(module.register_forward_pre_hook(self._arrived, with_kwargs=True))
         except BaseException:
             self.__exit__()
             raise
@@ -81,11 +87,17 @@ class Watch:
         flowing = first_tensor(args, kwargs)
         if self._clone and flowing is not None:
             args, kwargs, flowing = swap(args, kwargs, flowing, flowing.clone())
-        call = ModuleCall(module, args, dict(kwargs), input=flowing)
+        call = ModuleCall(module, args, dict(kwargs), given=flowing, input=flowing)
         if flowing is not None:
             call.versions.append((flowing, flowing._version))
         self.calls.append(call)
         self.running.append(call)
+
+    def _arrived(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """What reaches a module that may then overwrite it: after the user's own pre-hooks."""
+        flowing = first_tensor(args, kwargs)
+        if self in _open.get() and self.running and flowing is not None:
+            self.running[-1].input = flowing.clone()
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         if self not in _open.get() or not self.running:

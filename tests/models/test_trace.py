@@ -208,18 +208,19 @@ def test_a_model_that_changed_is_refused(name, change):
     assert trace.resid_pre[1].shape == (24, 48)  # what the tape holds stays readable
 
 
+class InPlace(torch.nn.Module):
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def forward(self, hidden_states, *args, **kwargs):
+        output = self.block(hidden_states, *args, **kwargs)
+        if isinstance(output, tuple):  # transformers before 5.2
+            return hidden_states.copy_(output[0]), *output[1:]
+        return hidden_states.copy_(output)
+
+
 def test_blocks_that_write_into_their_input():
-    class InPlace(torch.nn.Module):
-        def __init__(self, block):
-            super().__init__()
-            self.block = block
-
-        def forward(self, hidden_states, *args, **kwargs):
-            output = self.block(hidden_states, *args, **kwargs)
-            if isinstance(output, tuple):  # transformers before 5.2
-                return hidden_states.copy_(output[0]), *output[1:]
-            return hidden_states.copy_(output)
-
     module = build("gpt2")
     module.transformer.h = torch.nn.ModuleList(InPlace(block) for block in module.transformer.h)
     trace, plain = load(module).trace(ids()), traced("gpt2")[1]
