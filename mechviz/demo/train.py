@@ -42,7 +42,7 @@ def blank(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
         # the same function as GPT-2's own "gelu_new", in one kernel instead of eight
         activation_function="gelu_pytorch_tanh",
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     model = GPT2LMHeadModel._from_config(config, attn_implementation="sdpa")
     waves = WIDTH // 8
