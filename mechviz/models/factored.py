@@ -63,6 +63,7 @@ class TorchFactored(Factored):
     ops: ClassVar[Any] = TorchOps
     queries: torch.Tensor
     keys: torch.Tensor
+    check_error: float | None = None  # largest difference that `pattern_of` found
 
 
 class TorchDense(ArrayPattern):
@@ -70,6 +71,7 @@ class TorchDense(ArrayPattern):
 
     ops: ClassVar[Any] = TorchOps
     array: torch.Tensor
+    check_error: float | None = None  # as that of `TorchFactored`, for one that was made from its rows
 
 
 def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored | TorchDense:
@@ -90,14 +92,18 @@ def pattern_of(call: AttentionCall, batch: int = 0) -> TorchFactored | TorchDens
         raise Unavailable(f"its queries, keys and mask do not fit together: {reason}") from None
     if tuple(call.z.shape[1:3]) != (pattern.shape[1], pattern.shape[0]):
         raise Unavailable(f"its heads read {tuple(call.z.shape)}, which is not (batch, query, head, dim)")
-    _check(pattern, call.values[batch], (call.z if call.computed is None else call.computed)[batch])
+    pattern.check_error = _check(
+        pattern, call.values[batch], (call.z if call.computed is None else call.computed)[batch]
+    )
     if not call.knocked:
         return pattern
     dense = pattern.dense()
     for knock in call.knocked:
         rows = positions_of(knock.positions, pattern.shape[1])
         dense[knock.site.head, rows] = knocked_rows(pattern, knock, rows)
-    return TorchDense(dense, causal=pattern.causal)
+    changed = TorchDense(dense, causal=pattern.causal)
+    changed.check_error = pattern.check_error
+    return changed
 
 
 def positions_of(positions: tuple[int, ...] | None, length: int) -> list[int]:
@@ -200,12 +206,14 @@ def _describe(allowed: torch.Tensor, queries: int) -> tuple[int | None, torch.Te
     return window, None if bool(present.all()) else present[None, None].clone()
 
 
-def _check(pattern: TorchFactored, values: torch.Tensor, z: torch.Tensor) -> None:
+def _check(pattern: TorchFactored, values: torch.Tensor, z: torch.Tensor) -> float:
     """Recompute rows of z, ``[query, head, dim]``, where the mask rule bites, and compare with the model's.
 
     The tolerance is what rounding explains: a score of size |q| |k| carries an error of its rounding unit, and so does
-    every weight; with a wrong scale, mask, cap or bias the error is of the order of the values themselves.
+    every weight; with a wrong scale, mask, cap or bias the error is of the order of the values themselves. Returns the
+    largest difference.
     """
+    worst = 0.0
     rows = torch.tensor(_rows_to_check(pattern), device=z.device)
     unit = torch.finfo(z.dtype).eps
     for head in range(pattern.shape[0]):
@@ -216,6 +224,7 @@ def _check(pattern: TorchFactored, values: torch.Tensor, z: torch.Tensor) -> Non
         q = pattern.queries[head][rows].float().norm(dim=-1)
         k = pattern.keys[head // pattern.group].float().norm(dim=-1).amax()
         allowed = v.abs().amax() * unit * (64 + 2 * abs(pattern.scale) * q * k)
+        worst = max(worst, float(torch.where(seen, error, 0.0).max()))
         bad = seen & ~(error <= allowed)
         if bool(bad.any()):
             at = int(torch.where(bad, error, -1.0).argmax())
@@ -224,6 +233,7 @@ def _check(pattern: TorchFactored, values: torch.Tensor, z: torch.Tensor) -> Non
                 f"read by {float(error[at]):.2g} (rounding explains {float(allowed[at]):.2g}): this layer does not compute "
                 "its attention in a way that mechviz knows"
             )
+    return worst
 
 
 def _rows_to_check(pattern: TorchFactored) -> list[int]:

@@ -17,6 +17,7 @@ from torch import nn
 
 from mechviz.text import Tokens, as_tokens
 
+from .budget import Estimate, check_budget, estimate
 from .editing import Editing, active_edits, no_edits
 from .edits import Edit
 from .encode import encode
@@ -70,7 +71,12 @@ class Model:
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
 
     def trace(
-        self, x: str | Sequence[int] | Any, bos: bool | None = None, *, edits: Sequence[Edit] | Edit = ()
+        self,
+        x: str | Sequence[int] | Any,
+        bos: bool | None = None,
+        *,
+        edits: Sequence[Edit] | Edit = (),
+        budget: int | None = None,
     ) -> Trace:
         """Run the model once over a text and keep its residual stream, from which everything else is read when asked.
 
@@ -81,6 +87,7 @@ class Model:
                 the tokenizer would add. Ids are taken as they are unless it is True.
             edits: Changes to make during the pass (`ablate`, `patch`, `steer`, `knock_out`, `edit`), one after the other.
                 Everything in the trace is then of the edited model, and every picture of it says so.
+            budget: Bytes that the trace may keep; None for a quarter of the free memory.
 
         Returns:
             The trace; ``trace.tokens.provenance`` records model, weights, text, dtype and beginning.
@@ -89,6 +96,7 @@ class Model:
             ValueError: No tokens, ids that the model does not know, more tokens than it has positions for, or a model
                 in training mode whose dropout is active.
             Unavailable: The model lacks the site of an edit.
+            MemoryError: It would keep more than the budget; the message says what fits.
             TypeError: ``x`` is neither text nor ids.
 
         Example:
@@ -96,6 +104,7 @@ class Model:
         """
         ids = encode(self.tokenizer, x, self._bos if bos is None and isinstance(x, str) else bos)
         self._check(ids)
+        check_budget(self, len(ids), budget)
         made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
         with self.lock:
             weights = fingerprint(self.module)
@@ -107,6 +116,20 @@ class Model:
             self._find_structure(ids, weights)
         tokens = self._tokens(ids, x if isinstance(x, str) else None, weights, [str(edit) for edit in made])
         return Trace(self, tokens, tape)
+
+    def estimate(self, n_tokens: int) -> Estimate:
+        """How much memory a trace of a text takes, from the model's config alone; nothing runs.
+
+        Args:
+            n_tokens: Tokens in the text.
+
+        Raises:
+            ValueError: ``n_tokens`` is below 1.
+
+        Example:
+            >>> mv.load().estimate(1024).tape  # doctest: +SKIP
+        """
+        return estimate(self, n_tokens)
 
     @contextmanager
     def edited(self, *edits: Edit) -> Iterator[None]:

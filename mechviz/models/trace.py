@@ -15,6 +15,7 @@ from mechviz.sites import Site
 from .fingerprint import fingerprint
 from .gradients import gradients
 from .heads import HeadReadings
+from .report import Report, report
 from .streams import StreamReadings
 from .tape import WeightsMoved
 from .unembed import Unembedding
@@ -109,6 +110,16 @@ class Trace(HeadReadings, StreamReadings):
             WeightsMoved: The logits are no longer those of the trace.
         """
         return gradients(self, metric, sites)
+
+    def report(self) -> Report:
+        """What the trace holds: dtype, bytes, edits, each layer's kind of attention, check errors, and what is missing and why.
+
+        Opens the attention of every layer, which takes about as long as one forward pass.
+        """
+        return report(self, check=True)
+
+    def _repr_html_(self) -> str:
+        return report(self, check=False)._repr_html_()
 
     @property
     def _unembedding(self) -> Unembedding:
