@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mechviz import figure_file, views
+from mechviz import figure_file, trace_file, views
 from mechviz.version import __version__
 from mechviz.view import Spec, View
 
@@ -27,10 +27,11 @@ class _Format:
     open: Callable[[Path], Any]
 
 
-def open(path: str | Path) -> View:
-    """Open what was saved: a ``.json`` file of `View.save` is a view again, with its selection and provenance.
+def open(path: str | Path) -> Any:
+    """Open what was saved: a view with its selection and provenance, or a trace, which needs neither torch nor the model.
 
-    The view shows the same picture from the same bytes. It no longer has the model behind it: where numbers were
+    A ``.json`` file of `View.save` is a view again; a file of `Trace.save` a `mechviz.trace_file.SavedTrace`, in numpy, that
+    says of everything that was not saved that it was not. The view shows the same picture from the same bytes. It no longer has the model behind it: where numbers were
     rounded for the file, read-outs go on saying how far, and `View.update` is not possible. Nothing in a file is run.
 
     Args:
@@ -98,4 +99,7 @@ def _spec(view: figure_file.ViewData) -> Spec:
     )
 
 
-_FORMATS = (_Format("figures (.json)", _is_json, _figure),)
+_FORMATS = (
+    _Format("figures (.json)", _is_json, _figure),
+    _Format("traces (of Trace.save)", trace_file.is_trace, trace_file.read),
+)

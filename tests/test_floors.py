@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PYTHON_FLOORS = [
     ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
     ["wire", "still", "export", "pattern", "_factored", "_layered", "_pooling"],
+    ["trace_file"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
     ["page", "figure_file", "widget", "_*_still"],
     ["notebook"],
@@ -29,7 +30,7 @@ PYTHON_FLOORS = [
     ["views/*", "svelte"],
 ]
 # What stands beside the views, and the little that each may know of the rest.
-VOCABULARY = ["version", "sites", "arrays", "text", "pattern", "_layered", "_visible"]
+VOCABULARY = ["version", "sites", "arrays", "text", "pattern", "_layered", "_visible", "trace_file"]
 PYTHON_WINGS = {
     "models/*": [*VOCABULARY, "demo/__init__"],
     "demo/*": [*VOCABULARY, "models/*"],

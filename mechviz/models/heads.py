@@ -151,7 +151,9 @@ class HeadReadings(Reading):
         count = self.model.structure.heads[layer]
         if name == "z" and count and self._tape.editing.edits:  # edits of such heads are made where they are read
             _, calls = self._open_block(layer)
-            return self._plan(layer).check_heads(calls).reshape(len(self), count, -1)
+            read = calls[self._plan(layer).heads[0]].input
+            assert read is not None  # the probe saw that it is what the heads read, side by side
+            return read.detach().reshape(len(self), count, -1)
         call = self._attended(layer)
         if isinstance(call, Weights):
             x = call.z if name == "z" else call.values

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import torch
 
@@ -16,6 +17,7 @@ from .fingerprint import fingerprint
 from .gradients import gradients
 from .heads import HeadReadings
 from .report import Report, report
+from .save import DEFAULT, save
 from .streams import StreamReadings
 from .tape import WeightsMoved
 from .unembed import Unembedding
@@ -110,6 +112,21 @@ class Trace(HeadReadings, StreamReadings):
             WeightsMoved: The logits are no longer those of the trace.
         """
         return gradients(self, metric, sites)
+
+    def save(self, path: str | Path, sites: Sequence[str] = DEFAULT, *, layers: Iterable[int] | None = None) -> None:
+        """Write the trace to a file that `mechviz.open` reads without torch and without the model; prints its size first.
+
+        Args:
+            path: Where to, such as "trace.mv".
+            sites: What to save, by the names in the table above; by default the attention of every layer (as factors), the
+                loss and the residual stream. What a layer lacks is saved as the reason for it.
+            layers: Which layers; None for all.
+
+        Raises:
+            ValueError: An unknown name.
+            Unavailable: ``logits`` or ``loss`` of a model that has none.
+        """
+        save(self, path, sites, layers)
 
     def report(self) -> Report:
         """What the trace holds: dtype, bytes, edits, each layer's kind of attention, check errors, and what is missing and why.
