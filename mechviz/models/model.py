@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePath
 from typing import Any
@@ -116,6 +116,61 @@ class Model:
             self._find_structure(ids, weights)
         tokens = self._tokens(ids, x if isinstance(x, str) else None, weights, [str(edit) for edit in made])
         return Trace(self, tokens, tape)
+
+    def traces(self, texts: Iterable[Any], bos: bool | None = None, **options: Any) -> Iterator[Trace]:
+        """One trace after the other: ``for trace in model.traces(texts): ...``; each is freed when nobody holds it any more.
+
+        Args:
+            texts: Texts, or token ids of each; read as the loop goes on.
+            bos: As for `trace`.
+            **options: As for `trace`.
+        """
+        for text in texts:
+            yield self.trace(text, bos, **options)
+
+    def generate(
+        self,
+        prompt: str | Sequence[int] | Any,
+        max_new_tokens: int = 32,
+        *,
+        bos: bool | None = None,
+        edits: Sequence[Edit] | Edit = (),
+        **options: Any,
+    ) -> Trace:
+        """Let the model go on from a prompt, then trace prompt and answer together in one pass.
+
+        The generation itself is the model's own ``generate``, with nothing recorded; the trace shows what the model computes
+        when it reads all of it, which is what it computed step by step up to rounding.
+
+        Args:
+            prompt: As ``x`` of `trace`.
+            max_new_tokens: Most tokens of the answer.
+            bos: As for `trace`.
+            edits: Made while it generates and in the trace.
+            **options: For ``generate``, such as ``do_sample=False``.
+
+        Returns:
+            The trace; ``trace.tokens.provenance["prompt_tokens"]`` says where the answer starts.
+
+        Raises:
+            ValueError: As for `trace`.
+
+        Example:
+            >>> mv.load().generate("When Mary and John went", 5, do_sample=False)  # doctest: +SKIP
+        """
+        ids = encode(self.tokenizer, prompt, self._bos if bos is None and isinstance(prompt, str) else bos)
+        self._check(ids)
+        made = [edits] if isinstance(edits, Edit) else edits
+        given = torch.tensor([ids], device=self.device)
+        run: Any = self.module
+        with self.edited(*made), torch.no_grad():
+            answer = run.generate(
+                given, attention_mask=torch.ones_like(given), max_new_tokens=max_new_tokens, **options
+            )
+        trace = self.trace(answer[0], edits=made)
+        about = {**trace.tokens.provenance, "prompt_tokens": len(ids)}
+        trace.tokens = dataclasses.replace(trace.tokens, provenance=about)
+        return trace
 
     def estimate(self, n_tokens: int) -> Estimate:
         """How much memory a trace of a text takes, from the model's config alone; nothing runs.
