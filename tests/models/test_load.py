@@ -229,7 +229,7 @@ def test_the_embedded_model():
     assert model.name == "mechviz-demo" and model.dtype == torch.float32
     trace = model.trace("When Mary and John went to the store, John gave a drink to")
     assert trace.tokens.role[0] == "BOS" and trace.tokens.provenance["bos"] is True
-    assert trace.tokens[1:3] == ["When", "·Mary"]
+    assert list(trace.tokens[1:3]) == ["When", "·Mary"]
     assert model.trace(" Mary", bos=False).tokens.role == (None,)
     assert len(trace.attention) == len(trace.resid_mid) == len(trace.neurons) == model.n_layers
     assert trace.attention[0].causal and trace.loss[1:].isfinite().all()
