@@ -53,7 +53,9 @@ class Watch:
                 step=_QUIET,
                 recursive=False,
                 stop_event=self._stop,
+                # Every two seconds a look at the files' times: what was saved before the system listened is not lost.
                 rust_timeout=2000,
+                yield_on_timeout=True,
             )
             for _ in changes:
                 component = self._component()
