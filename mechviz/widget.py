@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import anywidget
@@ -14,7 +16,7 @@ import numpy as np
 import traitlets
 
 from mechviz import wire, worker
-from mechviz.bundle import BUNDLE, FULL, MISSING, full_text
+from mechviz.bundle import BUNDLE, FULL, MISSING, bundle_text, full_text, shared_module
 from mechviz.selection import Selection
 
 log = logging.getLogger("mechviz")
@@ -27,6 +29,13 @@ _INTERVAL = 0.05
 # Traits change on three threads: a cell's, the one that Jupyter delivers messages on, and the worker. One lock for all
 # widgets, since a change of one may reach another.
 _traits = threading.RLock()
+
+
+def _module() -> str | Path:
+    if not BUNDLE.exists():
+        return _NO_BUNDLE
+    # While somebody works on the bundle (`make watch`) anywidget follows the file.
+    return BUNDLE if os.environ.get("ANYWIDGET_HMR") else shared_module(bundle_text())
 
 
 class Shown(Protocol):
@@ -53,7 +62,7 @@ class Shown(Protocol):
 class FigureWidget(anywidget.AnyWidget):
     """A figure in a notebook. Made by a view when it is displayed; reach it as ``view.widget``."""
 
-    _esm = BUNDLE if BUNDLE.exists() else _NO_BUNDLE
+    _esm = _module()
     # Plain JSON in which {"$array": id} stands for an array; changing an option resends this and no array.
     figure = traitlets.Dict().tag(sync=True)
     # The bytes of the first picture, by id. Part of the state, so that it arrives with the widget and after a reload.
@@ -160,7 +169,7 @@ class FigureWidget(anywidget.AnyWidget):
 class CodeWidget(FigureWidget):
     """A figure that holds a user's component: the full bundle, and the component's modules."""
 
-    _esm = f"{full_text()}\nexport default __mechviz_full.widget;\n" if FULL.exists() else _NO_BUNDLE
+    _esm = shared_module(f"{full_text()}\nexport default __mechviz_full.widget;\n") if FULL.exists() else _NO_BUNDLE
     # By key; sent again only when a file has been edited, and always before the figure that needs it.
     code = traitlets.Dict().tag(sync=True)
 

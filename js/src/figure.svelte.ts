@@ -77,6 +77,8 @@ export class Figure {
   problem = $state<string>();
   /** Set by mount from the luminance of the ground; colours must be read again when it changes. */
   theme = $state<'light' | 'dark'>('light');
+  /** Its width in CSS pixels when it was mounted: what a view goes by until it has measured its own. */
+  width = 0;
   /** Modules of users' components (user/modules.ts). */
   code = $state.raw<Record<string, unknown>>({});
   #lazies = new Map<string, LazyArray>();

@@ -5,7 +5,7 @@ import { KernelBackend, type WidgetState } from './kernel';
 import { mountFigure } from './mount';
 import { PageBackend } from './page';
 
-/** One call a widget: anywidget imports the module once per instance, and an instance may be shown several times. */
+/** One call a widget, which may be shown several times; the module itself is one for all (mechviz/bundle.py). */
 export default () => {
   let backend: KernelBackend;
   return {

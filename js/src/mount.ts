@@ -38,14 +38,6 @@ export async function mountFigure(
   keepPlainKeys(host, signal);
 
   const figure = new Figure(backend, host);
-  watchTheme(
-    host,
-    (theme) => {
-      host.dataset.theme = theme;
-      figure.theme = theme;
-    },
-    signal,
-  );
   figure.receive(json.selection);
   try {
     await figure.update(json);
@@ -54,9 +46,33 @@ export async function mountFigure(
     target.textContent = `mechviz could not draw this figure: ${error instanceof Error ? error.message : error}`;
     throw error;
   }
+  figure.width = await placed(host, signal);
   if (signal.aborted) return figure;
+  watchTheme(
+    host,
+    (theme) => {
+      host.dataset.theme = theme;
+      figure.theme = theme;
+    },
+    signal,
+  );
   const app = mount(FigureView, { target, props: { figure, components } });
   signal.addEventListener('abort', () => void unmount(app));
   host.dataset.mechvizDrawn = 'true';
   return figure;
+}
+
+/** Some hosts attach an element after it is rendered; what is measured, its theme and its width, is there only then. */
+function placed(host: HTMLElement, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve) => {
+    // Asked before it is waited for: below the screen an observer says nothing, and the picture is drawn all the same.
+    if (host.clientWidth) return resolve(host.clientWidth);
+    const observer = new ResizeObserver(() => host.clientWidth && done());
+    const done = () => {
+      observer.disconnect();
+      resolve(host.clientWidth);
+    };
+    observer.observe(host);
+    signal.addEventListener('abort', done);
+  });
 }

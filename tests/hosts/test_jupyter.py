@@ -112,13 +112,14 @@ def test_the_last_of_many_updates_is_shown_and_few_are_sent(notebook):
 
 def test_the_theme_is_followed(notebook):
     nb = notebook([LOSS, "mv.row(mv.tokens(words(4), loss), mv.attention(words(4), pattern(2, 4)))"])
+    nb.theme("JupyterLab Dark")
     nb.run_all()
     figure = nb.figure(1)
-    assert figure.get_attribute("data-theme") == "light"
-    nb.theme("JupyterLab Dark")
-    wait_until(lambda: figure.get_attribute("data-theme") == "dark")
+    assert figure.get_attribute("data-theme") == "dark"
     nb.theme("JupyterLab Light")
     wait_until(lambda: figure.get_attribute("data-theme") == "light")
+    nb.theme("JupyterLab Dark")
+    wait_until(lambda: figure.get_attribute("data-theme") == "dark")
 
 
 def test_keys_move_the_picture_and_not_the_notebook(notebook):
