@@ -38,6 +38,20 @@ _STYLE = f"""
 [data-jp-theme-light=false] .mechviz-twin{{color-scheme:dark}}
 """
 
+# The rules are put into the document once: each style sheet more is matched against the whole notebook. A frame is made
+# once it has been seen for a while; those behind live pictures never are (50 of them took longer than the pictures).
+_SCRIPT = f"""<script>(twin => {{
+if (!document.getElementById("mechviz-twins"))
+document.head.append(Object.assign(document.createElement("style"), {{ id: "mechviz-twins", textContent: `{_STYLE}` }}));
+let timer;
+const make = () => {{ observer.disconnect(); twin.append(twin.querySelector("template").content) }};
+const observer = new IntersectionObserver(seen => {{
+clearTimeout(timer);
+if (seen.at(-1).isIntersecting) timer = setTimeout(make, 300);
+}});
+observer.observe(twin);
+}})(document.currentScript.parentNode)</script>"""
+
 # What one twin may add to a notebook file, and how much of that may be what is fetched only when opened.
 TWIN_BYTES = 1_500_000
 TWIN_LAZY_BYTES = 250_000
@@ -53,16 +67,17 @@ class Twin:
     height: int
     title: str
 
-    def to_html(self) -> str:
-        """The still, covered by the document in a sandboxed iframe."""
+    def to_html(self, *, scripts: bool = True) -> str:
+        """The still, covered by the document in a sandboxed iframe; `scripts`: the host runs those in an output."""
         frame = iframe(self.document, height=self.height, title=self.title)
         if len(frame) + len(self.still) > TWIN_BYTES:
-            frame = f"<p>{_TOO_LARGE.format(TWIN_BYTES / 1e6)}</p>"
+            page = f"<p>{_TOO_LARGE.format(TWIN_BYTES / 1e6)}</p>"
         else:
-            frame = f'<div style="position:absolute;inset:0">{frame}</div>'
+            page = f'<div style="position:absolute;inset:0">{frame}</div>'
+            page = f"<template>{page}</template>{_SCRIPT}" if scripts else page
         return (
-            f'<div class="mechviz-twin" style="position:relative;min-height:{self.height}px"><style>{_STYLE}</style>'
-            f'<div class="mechviz-still">{self.still}</div>{frame}</div>'
+            f'<div class="mechviz-twin" style="position:relative;min-height:{self.height}px">'
+            f'<div class="mechviz-still">{self.still}</div>{page}</div>'
         )
 
 
@@ -139,7 +154,7 @@ def marimo_output(widget: Callable[[], Any], twin: Callable[[], Twin]) -> Any:
     if not BUNDLE.exists():
         return marimo.plain_text(MISSING)
     if output() == "static":
-        return marimo.Html(twin().to_html())
+        return marimo.Html(twin().to_html(scripts=False))
     return marimo.ui.anywidget(widget())
 
 

@@ -18,14 +18,12 @@ from mechviz.bundle import bundle_text, script_with
 from mechviz.version import __version__
 
 # The bundle lies in the page as gzip + base64. The loader is allowed by its hash, and so is what it inflates: a
-# script whose text does not hash to the policy's second value does not run. A frame waits until it is seen: a
-# notebook holds many, and those behind a live view never are.
-_LOADER = """const start=async()=>{const t=atob(document.getElementById("mechviz-bundle").textContent);
-const b=new Uint8Array(t.length);for(let i=0;i<t.length;i++)b[i]=t.charCodeAt(i);
+# script whose text does not hash to the policy's second value does not run.
+_LOADER = """(async()=>{const t=atob(document.getElementById("mechviz-bundle").textContent),b=new Uint8Array(t.length);
+for(let i=0;i<t.length;i++)b[i]=t.charCodeAt(i);
 const s=document.createElement("script");s.type="module";
 s.textContent=await new Response(new Blob([b]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-document.head.append(s)},html=document.documentElement;if(html.className!="bare")start();
-else new IntersectionObserver((seen,o)=>{if(seen.some(e=>e.isIntersecting)){o.disconnect();start()}}).observe(html)"""
+document.head.append(s)})()"""
 
 _STYLE = """:root{color-scheme:light dark}html{background:#fff}body{margin:0 auto;max-width:1400px;padding:24px 28px;
 color:#16191d;font:400 14px/1.55 -apple-system,BlinkMacSystemFont,"Segoe UI",Roboto,"Helvetica Neue","Liberation Sans",

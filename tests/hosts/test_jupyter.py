@@ -118,8 +118,6 @@ def test_the_theme_is_followed(notebook):
     assert figure.get_attribute("data-theme") == "dark"
     nb.theme("JupyterLab Light")
     wait_until(lambda: figure.get_attribute("data-theme") == "light")
-    nb.theme("JupyterLab Dark")
-    wait_until(lambda: figure.get_attribute("data-theme") == "dark")
 
 
 def test_keys_move_the_picture_and_not_the_notebook(notebook):

@@ -107,10 +107,12 @@ def test_the_twin_follows_the_theme(notebook, executed):
     # Playwright's own colour scheme would be the frame's, whatever stands round it.
     nb = notebook(CELLS[:2], outputs=outputs(executed)[:2], color_scheme="null")
     nb.trust()
+    nb.theme("JupyterLab Light")  # the server remembers what another test has set
     theme = "document.querySelector('.mechviz').dataset.theme"
-    assert nb.twin(1).evaluate(theme) == "light"
+    wait_until(lambda: nb.twin(1).evaluate(theme) == "light")
     nb.theme("JupyterLab Dark")
     wait_until(lambda: nb.twin(1).evaluate(theme) == "dark")
+    nb.theme("JupyterLab Light")
 
 
 def test_executed_again_the_live_picture_takes_its_place(notebook, executed):
@@ -121,9 +123,9 @@ def test_executed_again_the_live_picture_takes_its_place(notebook, executed):
     nb.run(1)
     nb.figure(1)
     assert nb.visible(1) == ["live"]
-    # The twin that it left behind does no work: its page has not been started.
-    frame = nb.cell(1).locator(".mechviz-twin iframe").element_handle().content_frame()
-    assert frame.evaluate("document.querySelectorAll('.mechviz').length") == 0
+    # The new twin does no work: its frame is not even made.
+    nb.cell(1).locator(".mechviz-twin").wait_for(state="attached")
+    assert nb.cell(1).locator("iframe").count() == 0
 
 
 def test_untrusted_it_is_the_still(notebook, executed):
@@ -153,11 +155,11 @@ def test_as_html_it_is_the_interactive_twin(browser, server, executed, tmp_path,
     html = nbconvert(path, "--to", "html", *(["--execute"] if execute else []))
     page, requests = new_page(browser, offline=True)
     page.goto(html.as_uri())
-    twins = page.locator(".mechviz-twin iframe")
+    twins = page.locator(".mechviz-twin")
     assert twins.count() == 3
     for i in range(3):
         twins.nth(i).scroll_into_view_if_needed()
-        frame = twins.nth(i).element_handle().content_frame()
+        frame = twins.nth(i).locator("iframe").element_handle().content_frame()
         frame.wait_for_selector("[data-mechviz-drawn=true]")
         assert frame.evaluate("globalThis.pwned") is None
     for text in SHOWN:
