@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mechviz.bundle import MISSING, STATIC
@@ -62,6 +63,13 @@ def _engine() -> Any:
         ) from None
     if not COMPILER.exists():
         raise FileNotFoundError(MISSING)
-    engine = MiniRacer()
-    engine.eval(_SURROUNDINGS + COMPILER.read_text(encoding="utf-8") + ";0")
-    return engine
+
+    def make() -> Any:
+        engine = MiniRacer()
+        engine.eval(_SURROUNDINGS + COMPILER.read_text(encoding="utf-8") + ";0")
+        return engine
+
+    # mini-racer works in the event loop of the thread that makes it. In a notebook's main thread that is the kernel's,
+    # and an edit saved while a cell runs would wait for the cell; a thread without one gets a loop of its own.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(make).result()

@@ -84,13 +84,14 @@ class Component:
         What cannot be compiled is shown as an error above the last good picture.
         """
         with self._lock:
-            if self._stamps == self._stamp():
+            stamps = self._stamp()
+            if self._stamps == stamps:
                 return False
             try:
                 self._load()
             except Exception as error:  # a companion may raise anything
                 self.failed = error.frame if isinstance(error, SvelteError) else f"{type(error).__name__}: {error}"
-                self._stamps = self._stamp()
+                self._stamps = stamps  # from before the files were read: what was half saved is read again
                 log.error("%s", self.failed)
             self._show()
             return True

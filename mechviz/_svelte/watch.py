@@ -63,8 +63,8 @@ class Watch:
                     return
                 try:
                     component.refresh()
-                except OSError:
-                    log.exception("%s could not be read again", component.path.name)
+                except Exception:  # the next save may mend it: the watch goes on
+                    log.exception("%s could not be shown again", component.path.name)
                 moved = {file.parent for file in component.files} != folders
                 del component
                 if moved:  # a file of another folder is imported now

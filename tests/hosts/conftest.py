@@ -7,22 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from driver import Jupyter, Notebook, jupyter
 
-# Patterns for cells; the words are such that every one can be found on the screen.
-SETUP = """
-import time
-import numpy as np
-import mechviz as mv
-
-def pattern(heads, tokens, seed=0):
-    scores = np.random.default_rng(seed).normal(0, 1.5, (heads, tokens, tokens)).astype(np.float32)
-    scores[:, np.triu(np.ones((tokens, tokens), bool), 1)] = -np.inf
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
-
-def words(n):
-    return [f" t{i}" for i in range(n)]
-"""
-
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:

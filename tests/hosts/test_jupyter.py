@@ -6,8 +6,7 @@ import json
 import re
 
 import pytest
-from conftest import SETUP
-from driver import wait_until
+from driver import SETUP, wait_until
 
 LOSS = SETUP + "loss = np.array([np.nan, 2.5, 0.1875, 1 / 3], np.float32)\n"
 WATCH = "picked = []\nview.on_select(lambda selection: picked.append(selection.positions))\n"

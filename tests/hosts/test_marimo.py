@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import SETUP
-from driver import marimo, new_page, wait_until
+from driver import SETUP, marimo, new_page, wait_until
 
 CELLS = [
     "import marimo as mo\nimport os",

@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SETUP
-from driver import REPOSITORY, new_page, wait_until, write_notebook
+from driver import REPOSITORY, SETUP, new_page, wait_until, write_notebook
 
 HOSTILE = [
     "</script><script>globalThis.pwned=1</script>",
