@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
 import hashlib
 import json
@@ -14,7 +13,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from mechviz import wire
-from mechviz.bundle import bundle_text, script_with
+from mechviz.bundle import bundle_text, pack_text, script_with
 from mechviz.version import __version__
 
 # The bundle lies in the page as gzip + base64. The loader is allowed by its hash, and so is what it inflates: a
@@ -136,10 +135,10 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
     items = list(items)
     figures = [item for item in items if isinstance(item, PageFigure)]
     code = {key: text for figure in figures for key, text in figure.code.items()}
-    bundle = _bundle(script_with(code) if code else bundle_text())
+    script = script_with(code) if code else bundle_text()
     policy = (
         "default-src 'none'; "
-        f"script-src {_hash(_LOADER)} {bundle.hash}; style-src 'unsafe-inline'; "
+        f"script-src {_hash(_LOADER)} {_hash(script)}; style-src 'unsafe-inline'; "
         "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     provenance = [dict(p) for figure in figures for p in figure.provenance]
@@ -165,7 +164,9 @@ def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = Fal
     # What the first picture needs stands before the script, the bulk after it: a large file is drawn while it loads.
     first = list(dict.fromkeys(first))
     parts.extend(_blob(digest, blobs[digest]) for digest in first)
-    parts.append(f'<script type="text/plain" id="mechviz-bundle">{bundle.packed}</script><script>{_LOADER}</script>')
+    parts.append(
+        f'<script type="text/plain" id="mechviz-bundle">{pack_text(script)}</script><script>{_LOADER}</script>'
+    )
     rest = set(blobs) - set(first)
     parts.extend(_blob(digest, blob) for digest, blob in blobs.items() if digest in rest)
     parts.append("</body></html>")
@@ -202,16 +203,6 @@ def _inert_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     # Inside a script element only "<" matters ("</script", "<!--"); as an escape it is the same JSON.
     return f'<script type="application/json">{text.replace("<", chr(92) + "u003c")}</script>'
-
-
-class _Bundle(NamedTuple):
-    packed: str
-    hash: str
-
-
-@functools.lru_cache(maxsize=4)
-def _bundle(text: str) -> _Bundle:
-    return _Bundle(base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode(), _hash(text))
 
 
 def _hash(script: str) -> str:

@@ -56,10 +56,26 @@ export async function mountFigure(
     },
     signal,
   );
+  if (backend.live) leaveUnseen(host, signal);
   const app = mount(FigureView, { target, props: { figure, components } });
   signal.addEventListener('abort', () => void unmount(app));
   host.dataset.mechvizDrawn = 'true';
   return figure;
+}
+
+/**
+ * Drawn, but neither laid out nor painted before it comes near the screen: of fifty pictures that a notebook shows at
+ * once a handful is seen. Once seen it is as any other element; the containment would clip what stands out of it.
+ */
+function leaveUnseen(host: HTMLElement, signal: AbortSignal): void {
+  host.style.contentVisibility = 'auto';
+  host.style.containIntrinsicHeight = 'auto 480px';
+  const seen = (event: Event) => {
+    if ((event as ContentVisibilityAutoStateChangeEvent).skipped) return;
+    host.style.contentVisibility = '';
+    host.removeEventListener('contentvisibilityautostatechange', seen);
+  };
+  host.addEventListener('contentvisibilityautostatechange', seen, { signal });
 }
 
 /** Some hosts attach an element after it is rendered; what is measured, its theme and its width, is there only then. */

@@ -84,13 +84,13 @@ test('blocks cover all tokens in order, end at newlines, and none grows without 
   const lines = words(Array.from({ length: 4000 }, (_, i) => (i % 10 === 9 ? '\n' : ' word')));
   const one = words(Array.from({ length: 4000 }, () => ' word'));
   for (const tokens of [lines, one]) {
-    const blocks = blocksOf(tokens, false);
+    const blocks = blocksOf(tokens, false, 1000);
     expect(blocks.flatMap((block) => block.cells.flatMap((cell) => cell.positions))).toEqual(
       tokens.text.map((_, i) => i),
     );
     expect(Math.max(...blocks.map((block) => block.cells.length))).toBeLessThanOrEqual(1100);
   }
-  for (const block of blocksOf(lines, false).slice(0, -1)) expect(lines.text[block.last]).toBe('\n');
+  for (const block of blocksOf(lines, false, 1000).slice(0, -1)) expect(lines.text[block.last]).toBe('\n');
 });
 
 // A ramp whose colour is its own index: white at 0, black at 255.

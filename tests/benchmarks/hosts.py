@@ -53,8 +53,8 @@ def report(name: str, values: list[float]) -> None:
 def jupyter_figures(folder: Path) -> None:
     """JupyterLab and Notebook 7."""
     show = "print(time.time()); mv.attention(words, large)"
-    # JupyterLab shows the first 50 outputs of a cell, so 50 figures with their twins are several cells.
-    five = "for i in range(5):\n    display(mv.attention(words[:64], small, title=str(i)))"
+    # JupyterLab shows the first 50 outputs of a cell: 25 figures with their twins.
+    half = "for i in range(25):\n    display(mv.attention(words[:64], small, title=str(i)))"
     with chromium() as browser, jupyter(folder) as server:
         for app in ("lab", "notebook"):
             nb = server.open(browser, [PATTERN, show], app=app, name=app)
@@ -64,12 +64,12 @@ def jupyter_figures(folder: Path) -> None:
             saved = nb.save()["cells"][1]["outputs"]
             print(f"{app}: the cell's outputs in the file: {len(json.dumps(saved)) / 1e6:.2f} MB")
             nb.shut_down()
-        nb = server.open(browser, [PATTERN, "print(time.time())", *[five] * 10], name="many")
+        nb = server.open(browser, [PATTERN, "print(time.time())", half, half], name="many")
         nb.run(0)
         taken = []
         for _ in range(3):
             before = len(nb.drawn())
-            for cell in range(1, 12):
+            for cell in range(1, 4):
                 nb.run(cell, wait=False)
             nb.python("0")
             wait_until(lambda before=before: len(nb.drawn()) >= before + 50, seconds=60)
@@ -78,8 +78,9 @@ def jupyter_figures(folder: Path) -> None:
         print(f"lab: 50 widgets in the file: {len(json.dumps(nb.save())) / 1e6:.1f} MB")
         began = time.time()
         nb.load()
-        wait_until(lambda: len(nb.drawn()) >= 50, seconds=60)
-        print(f"lab: page reload with 50 widgets, application and all: {max(nb.drawn()) - began:.2f} s")
+        # JupyterLab shows what is on the screen, and the rest when it is scrolled to.
+        wait_until(lambda: len(nb.drawn()) >= 1, seconds=60)
+        print(f"lab: page reload with 50 widgets, application and all, first drawn: {min(nb.drawn()) - began:.2f} s")
         nb.shut_down()
 
 

@@ -39,9 +39,8 @@ export interface Block {
   lines: number;
 }
 
-/** A block ends at a newline once it holds SOFT tokens, and in any case before a word at HARD. */
+/** A block ends at a newline once it holds this many tokens. */
 const SOFT = 256;
-const HARD = 1024;
 /** Characters of a line at 900 px; a token longer than LONG may break inside. */
 const COLUMNS = 66;
 const LONG = 40;
@@ -64,8 +63,8 @@ export function foregroundOf(host: Element): Rgb {
   return parseColor(getComputedStyle(host).getPropertyValue('--mv-fg')) ?? [0, 0, 0];
 }
 
-/** Running text as blocks of cells. `marks` shows every space as a dot. */
-export function blocksOf(tokens: TokensJson, marks: boolean): Block[] {
+/** Running text as blocks of cells. `marks` shows every space as a dot; a paragraph of more than `most` tokens is cut before a word. */
+export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity): Block[] {
   const blocks: Block[] = [];
   let paragraph: Cell[] = [];
   const flush = () => {
@@ -73,7 +72,7 @@ export function blocksOf(tokens: TokensJson, marks: boolean): Block[] {
     paragraph = [];
   };
   for (const cell of cellsOf(tokens, marks)) {
-    if (paragraph.length >= HARD && cell.opens) flush();
+    if (paragraph.length >= most && cell.opens) flush();
     paragraph.push(cell);
     if (cell.ends) flush();
   }

@@ -1,0 +1,108 @@
+/**
+ * The elements of one block of TokenText. Made by hand: a thousand tokens as Svelte blocks cost 0.15 s and as much again
+ * whenever their fills change; here a token is visited only when its own fill is another one. Text enters as text nodes.
+ */
+import type { Block, Cell, TokenFill } from './tokentext';
+
+export type Fills = (TokenFill | null)[] | undefined;
+
+/** Something that shows the fill of one position. */
+interface Filled {
+  element: HTMLElement;
+  position: number;
+  /** A token has a ground as well as a text colour. */
+  ground: boolean;
+  /** Classes that do not depend on the fill. */
+  classes: string;
+  shown?: TokenFill | null;
+}
+
+export class BlockElements {
+  /** The tokens by position. */
+  readonly tokens = new Map<number, HTMLElement>();
+  readonly nodes: Node[] = [];
+  #filled: Filled[] = [];
+
+  constructor(block: Block, labels: string[], fills: Fills) {
+    for (const cell of block.cells) {
+      if (cell.opens) this.nodes.push(document.createElement('wbr'));
+      this.nodes.push(cell.glyph ? this.#joined(cell, labels, block.rtl) : this.#token(cell));
+      if (cell.ends) this.nodes.push(document.createElement('br'));
+    }
+    this.fill(fills);
+  }
+
+  /** Show other fills; without any, the tokens lie on the plate. */
+  fill(fills: Fills): void {
+    for (const filled of this.#filled) {
+      const fill = fills?.[filled.position];
+      const plain = !fills && filled.ground ? (filled.position % 2 ? ' odd' : ' even') : '';
+      if (filled.shown === fill && filled.element.className === filled.classes + plain) continue;
+      filled.shown = fill;
+      filled.element.className = filled.classes + (fill?.mark ? ` ${fill.mark}` : plain);
+      if (filled.ground) filled.element.style.backgroundColor = fill?.background ?? '';
+      filled.element.style.color = fill?.color ?? '';
+    }
+  }
+
+  #token(cell: Cell): HTMLElement {
+    const element = this.#option(document.createElement('bdi'), cell.positions[0], [
+      cell.special && 'special',
+      cell.long && 'long',
+      cell.joint && 'joint',
+      cell.ends && cell.text === '↵' && 'newline',
+    ]);
+    element.textContent = cell.text;
+    return element;
+  }
+
+  /** One character over several fills: what stands before it, then a clipped copy of it on each. */
+  #joined(cell: Cell, labels: string[], rtl: boolean): HTMLElement {
+    const n = cell.positions.length;
+    const joined = document.createElement('span');
+    joined.className = cell.joint ? 'joined joint' : 'joined';
+    joined.style.setProperty('--n', String(n));
+    cell.positions.forEach((position, k) => {
+      const element = this.#option(document.createElement('span'), position, [k > 0 && 'joint']);
+      element.ariaLabel = labels[position];
+      element.style.gridColumn = k ? String(k + 2) : '1 / 3';
+      joined.append(element);
+    });
+    joined.append(this.#part('before', cell.positions[0], cell.text));
+    cell.positions.forEach((position, k) => {
+      const part = this.#part(k ? 'glyph copy' : 'glyph', position, cell.glyph);
+      const at = rtl ? n - 1 - k : k;
+      part.style.clipPath = `inset(0 ${(100 * (n - 1 - at)) / n}% 0 ${(100 * at) / n}%)`;
+      joined.append(part);
+    });
+    return joined;
+  }
+
+  #option(element: HTMLElement, position: number, classes: (string | false)[]): HTMLElement {
+    element.dataset.i = String(position);
+    element.role = 'option';
+    element.tabIndex = -1;
+    element.ariaSelected = 'false';
+    this.tokens.set(position, element);
+    this.#add(element, position, true, ['token', ...classes].filter(Boolean).join(' '));
+    return element;
+  }
+
+  #part(classes: string, position: number, text: string): HTMLElement {
+    const element = document.createElement('span');
+    element.ariaHidden = 'true';
+    element.textContent = text;
+    this.#add(element, position, false, classes);
+    return element;
+  }
+
+  #add(element: HTMLElement, position: number, ground: boolean, classes: string): void {
+    element.className = classes;
+    this.#filled.push({ element, position, ground, classes });
+  }
+}
+
+/** The text of a block, to be found, selected and measured while its tokens are far from the screen. */
+export function plainText(block: Block): string {
+  return block.cells.map((cell) => cell.text + cell.glyph + (cell.ends ? '\n' : '')).join('');
+}
