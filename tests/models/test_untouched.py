@@ -7,31 +7,10 @@ import threading
 
 import pytest
 import torch
-from zoo import ZOO, build, ids
+from zoo import ZOO, build, ids, state
 
 from mechviz.models import load
 from mechviz.pattern import Unavailable
-
-
-def state(model):
-    """Everything about a model that a trace could leave a mark on."""
-    return {
-        name: (
-            sorted(vars(module)),
-            module.training,
-            vars(type(module)).get("forward"),
-            [
-                list(hooks.values())
-                for key, hooks in sorted(vars(module).items())
-                if "hook" in key and hasattr(hooks, "values")
-            ],
-            [
-                (key, value.data_ptr(), value.requires_grad, value.grad is None)
-                for key, value in module.named_parameters()
-            ],
-        )
-        for name, module in model.named_modules()
-    }
 
 
 def read_all(trace):

@@ -110,3 +110,24 @@ def build(name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **opt
 def ids(length: int = 24, *, seed: int = 0) -> list[int]:
     """Random token ids, none of them special."""
     return torch.randint(5, VOCAB, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def state(model):
+    """Everything about a model that a trace could leave a mark on."""
+    return {
+        name: (
+            sorted(vars(module)),
+            module.training,
+            vars(type(module)).get("forward"),
+            [
+                list(hooks.values())
+                for key, hooks in sorted(vars(module).items())
+                if "hook" in key and hasattr(hooks, "values")
+            ],
+            [
+                (key, value.data_ptr(), value.requires_grad, value.grad is None)
+                for key, value in module.named_parameters()
+            ],
+        )
+        for name, module in model.named_modules()
+    }
