@@ -39,6 +39,8 @@ class Tokens(Sequence[str]):
         n_bytes: position -> UTF-8 bytes of the text it stands for (special tokens: 0), or None.
         piece: position -> for a token that holds a part of a character, these bytes ("C3"), else "".
         provenance: where the tokens come from (model, weights, text, dtype, ...), as plain JSON values.
+        prompt: how many positions, from the first, were given to the model before it answered; the answer starts at this
+            position. None where nothing is known of an answer. Slices and sums keep it right.
 
     Example:
         >>> tokens = as_tokens(["When", " Mary", "\n"])
@@ -55,6 +57,7 @@ class Tokens(Sequence[str]):
     n_bytes: tuple[int, ...] | None = None
     piece: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    prompt: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.label)
@@ -66,6 +69,10 @@ class Tokens(Sequence[str]):
                 if len(column) != n:
                     raise ValueError(f"{name} must have one entry per token, {n}; got {len(column)}")
                 set_(self, name, tuple(column))
+        if self.prompt is not None:
+            set_(self, "prompt", index(self.prompt))
+            if not 0 <= self.prompt <= n:
+                raise ValueError(f"prompt must be a number of positions, 0 to {n}; got {self.prompt}")
         if hidden("".join(self.label)):
             set_(self, "label", tuple(map(visible, self.label)))
         try:
@@ -124,8 +131,9 @@ class Tokens(Sequence[str]):
         )
 
     def to_props(self) -> dict[str, Any]:
-        """Plain JSON for the browser: text (as `shown`), label, group, special, role, ids, piece; one list each."""
+        """Plain JSON for the browser: text (as `shown`), label, group, special, role, ids, piece, one list each; prompt."""
         props: dict[str, Any] = {"text": list(self.shown), "ids": None if self.ids is None else list(self.ids)}
+        props["prompt"] = self.prompt
         return props | {name: list(getattr(self, name)) for name in ("label", "group", "special", "role", "piece")}
 
     def __len__(self) -> int:
@@ -140,7 +148,10 @@ class Tokens(Sequence[str]):
             return self.label[at]
         columns: dict[str, Any] = {name: None if (c := getattr(self, name)) is None else c[at] for name in _COLUMNS}
         columns["group"] = _renumber(self.group[at])
-        return Tokens(**columns, provenance=self.provenance)
+        kept = range(len(self))[at]
+        known = self.prompt is not None and kept.step > 0
+        prompt = sum(k < self.prompt for k in kept) if known else None  # type: ignore[operator]
+        return Tokens(**columns, provenance=self.provenance, prompt=prompt)
 
     def __add__(self, other: Tokens) -> Tokens:
         """Put two texts one after the other. Of the provenance, what both agree on is kept."""
@@ -153,7 +164,8 @@ class Tokens(Sequence[str]):
         columns["group"] = self.group + tuple(g + len(self) for g in other.group)
         theirs = other.provenance
         both = {key: value for key, value in self.provenance.items() if key in theirs and theirs[key] == value}
-        return Tokens(**columns, provenance=both)
+        prompt = self.prompt if other.prompt is None else len(self) + other.prompt  # the last answer counts
+        return Tokens(**columns, provenance=both, prompt=prompt)
 
     def __repr__(self) -> str:
         n = len(self)
@@ -162,10 +174,10 @@ class Tokens(Sequence[str]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled.
-        return Tokens, (*(getattr(self, name) for name in _COLUMNS), dict(self.provenance))
+        return Tokens, (*(getattr(self, name) for name in _COLUMNS), dict(self.provenance), self.prompt)
 
 
-_COLUMNS = tuple(f.name for f in fields(Tokens) if f.name != "provenance")
+_COLUMNS = tuple(f.name for f in fields(Tokens) if f.name not in ("provenance", "prompt"))
 
 
 def _renumber(group: Sequence[int]) -> tuple[int, ...]:

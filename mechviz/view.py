@@ -414,7 +414,9 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[
         parts.append(str(provenance["model"]))
     parts += [f"{key} {provenance[key]}" for key in ("weights", "text") if provenance.get(key)]
     if tokens is not None:
-        parts.append(f"{tokens} token{'' if tokens == 1 else 's'}" + (", BOS" if provenance.get("bos") else ""))
+        prompt = provenance.get("prompt_tokens")
+        notes = (", BOS" if provenance.get("bos") else "") + ("" if prompt is None else f", {prompt} of them prompt")
+        parts.append(f"{tokens} token{'' if tokens == 1 else 's'}{notes}")
     if provenance.get("dtype"):
         parts.append(str(provenance["dtype"]))
     return parts

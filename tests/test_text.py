@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import operator
 import pickle
@@ -133,6 +134,7 @@ def test_to_props_is_plain_json():
         "role": [None] * 4,
         "ids": [5, 6, 7, 8],
         "piece": ["", "C3", "A9", ""],
+        "prompt": None,
     }
     assert as_tokens(["a"]).to_props()["ids"] is None
 
@@ -237,3 +239,20 @@ def test_as_tokens_accepts(x):
 def test_as_tokens_refuses(x, error, message):
     with pytest.raises(error, match=message):
         as_tokens(x, name="queries", length=3)
+
+
+def test_the_boundary_between_prompt_and_answer():
+    tokens = Tokens(**{**vars(as_tokens(["a", "b", "c", "d", "e"])), "prompt": 3})
+    # a b c | d e: of every slice, how many of its positions lie before d
+    assert [tokens[at].prompt for at in (slice(1, None), slice(3, 5), slice(0, 2), slice(None, None, 2))] == [
+        2,
+        0,
+        2,
+        2,
+    ]
+    assert tokens[::-1].prompt is None and as_tokens(["a"])[:1].prompt is None
+    assert (tokens + as_tokens(["f"])).prompt == 3 and (as_tokens(["f"]) + tokens).prompt == 4
+    assert pickle.loads(pickle.dumps(tokens)).prompt == 3 and tokens.to_props()["prompt"] == 3
+    assert tokens == as_tokens(["a", "b", "c", "d", "e"])
+    with pytest.raises(ValueError, match="prompt must be a number of positions, 0 to 5; got 6"):
+        dataclasses.replace(tokens, prompt=6)

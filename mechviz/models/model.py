@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePath
 from typing import Any
@@ -20,7 +20,7 @@ from mechviz.text import Tokens, as_tokens
 from .budget import Estimate, check_budget, estimate
 from .editing import Editing, active_edits, no_edits
 from .edits import Edit
-from .encode import encode
+from .encode import Encoded, encode
 from .fingerprint import fingerprint
 from .structure import Structure, find_stack, probe
 from .tape import Numerics, Tape, inputs_of, record
@@ -72,7 +72,7 @@ class Model:
 
     def trace(
         self,
-        x: str | Sequence[int] | Any,
+        x: str | Sequence[int] | Sequence[Mapping[str, Any]] | Any,
         bos: bool | None = None,
         *,
         edits: Sequence[Edit] | Edit = (),
@@ -81,10 +81,13 @@ class Model:
         """Run the model once over a text and keep its residual stream, from which everything else is read when asked.
 
         Args:
-            x: The text, or its token ids: a list or a tensor ``[position]`` or ``[1, position]``.
-            bos: Whether a beginning-of-sequence token stands in front. None does what the tokenizer does (the embedded
-                model was trained with one, and gets it); True puts one there unless there is one; False leaves out what
-                the tokenizer would add. Ids are taken as they are unless it is True.
+            x: The text; its token ids, a list or a tensor ``[position]`` or ``[1, position]``; or a chat, a list of
+                ``{"role": "user", "content": "Hello"}``, spelled by the tokenizer's chat template. A chat that ends with an
+                answer of the assistant is traced as it is; any other with the beginning of an answer behind it.
+                ``trace.tokens.prompt`` says how many positions stand before the answer.
+            bos: Whether a beginning-of-sequence token stands in front. None does what the tokenizer or the chat template
+                does (the embedded model was trained with one, and gets it); True puts one there unless there is one; False
+                leaves out what they would add. Ids are taken as they are unless it is True. There are never two.
             edits: Changes to make during the pass (`ablate`, `patch`, `steer`, `knock_out`, `edit`), one after the other.
                 Everything in the trace is then of the edited model, and every picture of it says so.
             budget: Bytes that the trace may keep; None for a quarter of the free memory.
@@ -93,16 +96,21 @@ class Model:
             The trace; ``trace.tokens.provenance`` records model, weights, text, dtype and beginning.
 
         Raises:
-            ValueError: No tokens, ids that the model does not know, more tokens than it has positions for, or a model
-                in training mode whose dropout is active.
+            ValueError: No tokens, ids that the model does not know, more tokens than it has positions for, a chat for a
+                tokenizer without a template, or a model in training mode whose dropout is active.
             Unavailable: The model lacks the site of an edit.
             MemoryError: It would keep more than the budget; the message says what fits.
-            TypeError: ``x`` is neither text nor ids.
+            TypeError: ``x`` is neither text nor ids nor a chat.
 
         Example:
             >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
         """
-        ids = encode(self.tokenizer, x, self._bos if bos is None and isinstance(x, str) else bos)
+        return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget)
+
+    def _trace(
+        self, text: Encoded, edits: Sequence[Edit] | Edit, budget: int | None = None
+    ) -> Trace:
+        ids = text.ids
         self._check(ids)
         check_budget(self, len(ids), budget)
         made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
@@ -114,7 +122,7 @@ class Model:
             tape = self._record(ids, editing)
             self._overwrites = tape.cloned
             self._find_structure(ids, weights)
-        tokens = self._tokens(ids, x if isinstance(x, str) else None, weights, [str(edit) for edit in made])
+        tokens = self._tokens(text, weights, [str(edit) for edit in made])
         return Trace(self, tokens, tape)
 
     def traces(self, texts: Iterable[Any], bos: bool | None = None, **options: Any) -> Iterator[Trace]:
@@ -143,14 +151,14 @@ class Model:
         when it reads all of it, which is what it computed step by step up to rounding.
 
         Args:
-            prompt: As ``x`` of `trace`.
+            prompt: As ``x`` of `trace`; of a chat whose last message is the assistant's, the model goes on with that message.
             max_new_tokens: Most tokens of the answer.
             bos: As for `trace`.
             edits: Made while it generates and in the trace.
             **options: For ``generate``, such as ``do_sample=False``.
 
         Returns:
-            The trace; ``trace.tokens.provenance["prompt_tokens"]`` says where the answer starts.
+            The trace; the answer starts at position ``trace.tokens.prompt``.
 
         Raises:
             ValueError: As for `trace`.
@@ -158,22 +166,19 @@ class Model:
         Example:
             >>> mv.load().generate("When Mary and John went", 5, do_sample=False)  # doctest: +SKIP
         """
-        ids = encode(self.tokenizer, prompt, self._bos if bos is None and isinstance(prompt, str) else bos)
-        self._check(ids)
+        asked = encode(self.tokenizer, prompt, bos, default=self._bos, answer=True).ids
+        self._check(asked)
         made = [edits] if isinstance(edits, Edit) else edits
-        given = torch.tensor([ids], device=self.device)
+        given = torch.tensor([asked], device=self.device)
         run: Any = self.module
         with self.edited(*made), torch.no_grad():
             answer = run.generate(
                 given, attention_mask=torch.ones_like(given), max_new_tokens=max_new_tokens, **options
             )
-        trace = self.trace(answer[0], edits=made)
-        about = {**trace.tokens.provenance, "prompt_tokens": len(ids)}
-        trace.tokens = dataclasses.replace(trace.tokens, provenance=about)
-        return trace
+        return self._trace(Encoded(answer[0].tolist(), prompt=len(asked)), made)
 
     def estimate(self, n_tokens: int) -> Estimate:
-        """How much memory a trace of a text takes, from the model's config alone; nothing runs.
+        """How much memory a trace of a text takes, and how large its file is, from the model's config alone; nothing runs.
 
         Args:
             n_tokens: Tokens in the text.
@@ -250,7 +255,8 @@ class Model:
         ):
             raise ValueError(f"{self.name} has positions for {limit} tokens; the text has {len(ids)}")
 
-    def _tokens(self, ids: list[int], text: str | None, weights: str, edits: list[str]) -> Tokens:
+    def _tokens(self, encoded: Encoded, weights: str, edits: list[str]) -> Tokens:
+        ids, text = encoded.ids, encoded.text
         provenance = {
             "model": self.name,
             "weights": weights,
@@ -262,9 +268,13 @@ class Model:
             "transformers": transformers.__version__,
             "edits": edits,
         }
+        if encoded.prompt is not None:
+            provenance["prompt_tokens"] = encoded.prompt
         if self.tokenizer is None:
-            return dataclasses.replace(as_tokens([str(i) for i in ids]), ids=tuple(ids), provenance=provenance)
-        return Tokens.from_ids(self.tokenizer, ids, text=text, provenance=provenance)
+            tokens = dataclasses.replace(as_tokens([str(i) for i in ids]), ids=tuple(ids), provenance=provenance)
+        else:
+            tokens = Tokens.from_ids(self.tokenizer, ids, text=text, provenance=provenance)
+        return dataclasses.replace(tokens, prompt=encoded.prompt)
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.module.parameters())

@@ -43,13 +43,21 @@ def report(trace: Trace, *, check: bool) -> Report:
     about = trace.tokens.provenance
     lines = [
         ("model", f"{about['model']}, weights {about['weights']}, {about['dtype']} on {about['device']}"),
-        ("text", f"{len(trace)} tokens, {'with' if about['bos'] else 'without'} a beginning-of-sequence token"),
+        (
+            "text",
+            f"{len(trace)} tokens, {'with' if about['bos'] else 'without'} a beginning-of-sequence token{_prompt(trace)}",
+        ),
         ("edits", "; ".join(about["edits"]) or "none"),
         ("kept", f"{size(trace._tape.n_bytes)}: the residual stream of {trace.model.n_layers} layers"),
         *(_attention(trace) if check else []),
         *_missing(trace),
     ]
     return Report(tuple(lines))
+
+
+def _prompt(trace: Trace) -> str:
+    prompt = trace.tokens.prompt
+    return "" if prompt is None else f"; the first {prompt} are the prompt, {len(trace) - prompt} the answer"
 
 
 def _attention(trace: Trace) -> list[tuple[str, str]]:

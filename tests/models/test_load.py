@@ -186,7 +186,7 @@ def test_what_cannot_be_traced(make_tokenizer):
         model.trace([3] * 65)
     with pytest.raises(ValueError, match=r"ids must have shape \(position,\) or \(1, position\); got \(2, 3\)"):
         model.trace([[1, 2, 3], [4, 5, 6]])
-    with pytest.raises(TypeError, match="a text or integer ids; got float64 values"):
+    with pytest.raises(TypeError, match="a text, messages or integer ids; got float64 values"):
         model.trace([0.5])
     with pytest.raises(ValueError, match="without a tokenizer"):
         load(build("gpt2")).trace(TEXT)

@@ -20,6 +20,8 @@ export interface TokensJson {
   ids: number[] | null;
   /** Hex bytes of a token that holds part of a character, else "". */
   piece: string[];
+  /** Positions before the model's answer, where there is one. */
+  prompt?: number | null;
 }
 
 /** The head of a view as Python sends it (mechviz/view.py). */
@@ -31,4 +33,6 @@ export interface FrameJson {
   provenance: string[];
   /** Edits under which the numbers were made; each is a badge. */
   edits: string[];
+  /** All that is known of where the numbers come from, for files; older figures have none. */
+  made?: { mechviz: string; provenance: Record<string, unknown> };
 }
