@@ -22,7 +22,8 @@ from .editing import Editing, active_edits, no_edits
 from .edits import Edit
 from .encode import Encoded, encode
 from .fingerprint import fingerprint
-from .structure import Structure, find_stack, probe
+from .known import structure_of
+from .structure import Structure, find_stack
 from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
 
@@ -216,7 +217,7 @@ class Model:
     def _find_structure(self, ids: list[int], weights: str) -> None:
         if self._structure is None or (not self._structure.settled and self._probed != weights):
             with no_edits():
-                self._structure, self._probed = probe(self.module, self._stack, ids), weights
+                self._structure, self._probed = structure_of(self.module, self._stack, ids, weights), weights
 
     @property
     def structure(self) -> Structure:
