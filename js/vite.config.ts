@@ -68,17 +68,17 @@ function budget({ name, budget: limit }: Build): Plugin {
   };
 }
 
-/** Puts the design tokens beside the bundle: Python reads the same colours for its stills. */
-function designTokens(): Plugin {
-  const source = resolve(root, 'src/tokens.css');
+/** Puts what Python reads beside the bundle: the colours, for its stills, and the words of the interface. */
+function shared(): Plugin {
+  const files = ['tokens.css', 'words.json'];
   return {
-    name: 'mechviz:tokens',
+    name: 'mechviz:shared',
     buildStart() {
-      this.addWatchFile(source);
+      for (const file of files) this.addWatchFile(resolve(root, 'src', file));
     },
     writeBundle() {
       mkdirSync(outDir, { recursive: true });
-      copyFileSync(source, resolve(outDir, 'tokens.css'));
+      for (const file of files) copyFileSync(resolve(root, 'src', file), resolve(outDir, file));
     },
   };
 }
@@ -87,7 +87,7 @@ export default defineConfig(({ mode }) => {
   const build: Build = BUILDS[mode as keyof typeof BUILDS] ?? BUILDS.production;
   return {
     root,
-    plugins: [svelte(), ascii(), budget(build), designTokens()],
+    plugins: [svelte(), ascii(), budget(build), shared()],
     // A library build leaves this to the consumer; ours is a browser, which has no `process`.
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {

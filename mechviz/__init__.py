@@ -13,6 +13,7 @@ from mechviz.notebook import output
 from mechviz.opening import open as open  # not in __all__: `import *` must not hide Python's own
 from mechviz.selection import Selection
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual
+from mechviz.style import style
 from mechviz.svelte import SvelteError, svelte
 from mechviz.text import Tokens
 from mechviz.version import __version__
@@ -49,6 +50,7 @@ __all__ = [
     "patch",
     "row",
     "steer",
+    "style",
     "svelte",
     "tokens",
 ]

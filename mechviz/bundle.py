@@ -92,6 +92,18 @@ def tokens_css() -> str:
     return _read(path, path.stat().st_mtime_ns)
 
 
+def words_json() -> str:
+    """The words of the interface (js/src/words.json), as the bundle carries them.
+
+    Raises:
+        FileNotFoundError: the bundle has not been built.
+    """
+    path = STATIC / "words.json"
+    if not path.exists():
+        raise FileNotFoundError(MISSING)
+    return _read(path, path.stat().st_mtime_ns)
+
+
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, _modified: int) -> str:
     return path.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from mechviz import wire
 from mechviz.bundle import bundle_text, pack_text, script_with
+from mechviz.style import current as current_style
 from mechviz.version import __version__
 
 # The bundle lies in the page as gzip + base64. The loader is allowed by its hash, and so is what it inflates: a
@@ -52,6 +53,8 @@ class PageFigure:
     blobs: dict[str, bytes] = field(default_factory=dict)
     first: list[str] = field(default_factory=list)
     code: Mapping[str, str] = field(default_factory=dict)
+    style: Mapping[str, Any] = field(default_factory=lambda: current_style().to_json())
+    paper: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What js/src/figure.svelte.ts reads as FigureJson."""
@@ -60,6 +63,8 @@ class PageFigure:
             "views": self.views,
             "arrays": self.arrays,
             "selection": self.selection,
+            "style": self.style,
+            **({"paper": self.paper} if self.paper else {}),
         }
 
 

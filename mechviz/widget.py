@@ -18,6 +18,7 @@ import traitlets
 from mechviz import wire, worker
 from mechviz.bundle import BUNDLE, FULL, MISSING, bundle_text, full_text, shared_module
 from mechviz.selection import Selection
+from mechviz.style import current as current_style
 
 log = logging.getLogger("mechviz")
 
@@ -121,7 +122,8 @@ class FigureWidget(anywidget.AnyWidget):
         layout, views = self._view.flat()
         refer = self._table.start()
         filled = {id: {"kind": kind, "props": wire.replace(props, refer, id)} for id, (kind, props) in views.items()}
-        return {"layout": layout, "views": filled, "arrays": self._table.headers(), "selection": {}}
+        figure = {"layout": layout, "views": filled, "arrays": self._table.headers(), "selection": {}}
+        return figure | {"style": current_style().to_json()}
 
     def _on_browser_selection(self, change: Any) -> None:
         try:

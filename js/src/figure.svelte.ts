@@ -1,6 +1,7 @@
 /** A figure in the browser: its views' props with arrays in place, one selection, one hover, the theme. */
 import type { Answer, Backend } from './backend';
 import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
+import type { StyleJson } from './style';
 import type { Header, NdArray } from './wire';
 
 /** What Python sends (mechviz/view.py): plain JSON in which `{"$array": id}` stands for an array. */
@@ -11,6 +12,8 @@ export interface FigureJson {
   selection: Partial<Selection>;
   /** Selections with one id are one selection, also across cells. */
   selection_id?: string;
+  /** Defaults of `mv.style`. */
+  style?: StyleJson;
   /** Modules of users' components by key; only the full bundle runs them (user/modules.ts). */
   code?: Record<string, unknown>;
 }
@@ -59,6 +62,8 @@ export interface Hover {
   query?: number;
   key?: number;
   position?: number;
+  neuron?: number;
+  step?: number;
 }
 
 export interface View {
@@ -79,6 +84,8 @@ export class Figure {
   theme = $state<'light' | 'dark'>('light');
   /** Its width in CSS pixels when it was mounted: what a view goes by until it has measured its own. */
   width = 0;
+  /** Defaults that views begin with. */
+  style: StyleJson = {};
   /** Modules of users' components (user/modules.ts). */
   code = $state.raw<Record<string, unknown>>({});
   #lazies = new Map<string, LazyArray>();

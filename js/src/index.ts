@@ -4,6 +4,7 @@ import type { FigureJson } from './figure.svelte';
 import { KernelBackend, type WidgetState } from './kernel';
 import { mountFigure } from './mount';
 import { PageBackend } from './page';
+import { say } from './words';
 
 /** One call a widget, which may be shown several times; the module itself is one for all (mechviz/bundle.py). */
 export default () => {
@@ -26,7 +27,7 @@ export default () => {
         const next = { ...model.get('figure'), code: code() };
         figure.update(next).then(
           () => (figure.problem = undefined),
-          (error) => (figure.problem = `This is the previous picture; an update failed: ${error.message ?? error}`),
+          (error) => (figure.problem = say('state.update', { message: error.message ?? String(error) })),
         );
       };
       model.on('change:selection', onSelection);

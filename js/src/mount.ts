@@ -1,12 +1,16 @@
 /** One way to put a figure on a page, for the live widget and for standalone files alike. */
 import { mount, unmount, type Component } from 'svelte';
 import type { Backend } from './backend';
+import { svgPicture, type PictureOptions } from './export/picture';
 import { Figure, type FigureJson } from './figure.svelte';
 import FigureView from './FigureView.svelte';
+import { FULL_SCREEN } from './fullscreen';
 import { keepPlainKeys } from './shortcuts';
-import { watchTheme } from './theme';
+import { applyStyle } from './style';
+import { watchTheme, type Theme } from './theme';
 import tokens from './tokens.css?raw';
 import type { ViewProps } from './views/types';
+import { say } from './words';
 
 const modules = import.meta.glob<{ default: Component<ViewProps> }>('./views/*.svelte', { eager: true });
 
@@ -31,34 +35,41 @@ export async function mountFigure(
   host.dataset.mechvizLive = String(backend.live);
   el.append(host);
   const root = host.attachShadow({ mode: 'open' });
-  root.append(Object.assign(document.createElement('style'), { textContent: tokens }));
+  root.append(Object.assign(document.createElement('style'), { textContent: tokens + FULL_SCREEN }));
   const target = document.createElement('div');
   root.append(target);
   signal.addEventListener('abort', () => host.remove());
   keepPlainKeys(host, signal);
 
   const figure = new Figure(backend, host);
+  figure.style = json.style ?? {};
+  applyStyle(host, figure.style);
   figure.receive(json.selection);
+  // A figure that is long on its way says so; one that comes at once does not flicker.
+  const late = setTimeout(() => (target.textContent = say('state.loading')), 400);
   try {
     await figure.update(json);
   } catch (error) {
     // Nothing half drawn: without its first arrays a figure is a message.
-    target.textContent = `mechviz could not draw this figure: ${error instanceof Error ? error.message : error}`;
+    target.textContent = say('state.undrawn', { message: error instanceof Error ? error.message : String(error) });
     throw error;
+  } finally {
+    clearTimeout(late);
   }
+  target.textContent = '';
   figure.width = await placed(host, signal);
   if (signal.aborted) return figure;
-  watchTheme(
-    host,
-    (theme) => {
-      host.dataset.theme = theme;
-      figure.theme = theme;
-    },
-    signal,
-  );
+  const setTheme = (theme: Theme) => {
+    host.dataset.theme = theme;
+    figure.theme = theme;
+  };
+  if (figure.style.theme) setTheme(figure.style.theme);
+  else watchTheme(host, setTheme, signal);
   if (backend.live) leaveUnseen(host, signal);
   const app = mount(FigureView, { target, props: { figure, components } });
   signal.addEventListener('abort', () => void unmount(app));
+  // For Python, which draws pages in a headless browser (mechviz/export.py).
+  Object.assign(host, { mechvizSvg: (options: PictureOptions) => svgPicture(figure, options) });
   host.dataset.mechvizDrawn = 'true';
   return figure;
 }
@@ -68,6 +79,8 @@ export async function mountFigure(
  * once a handful is seen. Once seen it is as any other element; the containment would clip what stands out of it.
  */
 function leaveUnseen(host: HTMLElement, signal: AbortSignal): void {
+  const { top, bottom } = host.getBoundingClientRect();
+  if (top < innerHeight && bottom >= 0) return; // in sight, and read at once
   host.style.contentVisibility = 'auto';
   host.style.containIntrinsicHeight = 'auto 480px';
   const seen = (event: Event) => {

@@ -288,10 +288,11 @@ test('what went wrong with a question is said until one is answered', async () =
   };
   await show({ heads: [FIRST], words: WORDS, precision: 'sqrt8', live: true, answer });
   figure.hover = { query: 2, key: 0 };
-  await vi.waitFor(() => expect(note()).toBe('the kernel is gone'));
+  await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toMatch(/the kernel is gone\s+retry/));
   expect(said()).toContain('±');
   figure.hover = { query: 3, key: 0 };
   await vi.waitFor(() => expect(note()).toBe('colours from 8-bit square root, numbers exact'));
+  expect(root.querySelector('[role=alert]')).toBeNull();
 });
 
 test('the same edit twice is two badges', async () => {

@@ -178,8 +178,10 @@ test('one stop of the Tab key, then arrows by token and by line, Home, End, Ente
   expect(root.querySelectorAll('[tabindex="0"]')).toHaveLength(1);
   expect(getComputedStyle(root.activeElement!).outlineStyle).toBe('solid');
   await userEvent.tab();
-  expect(root.activeElement).toBeNull();
+  expect((root.activeElement as HTMLElement).textContent).toBe('? all keys');
   expect(figure.hover).toEqual({});
+  await userEvent.tab();
+  expect(root.activeElement).toBeNull();
 });
 
 test('in text from the right the arrows follow the eye', async () => {

@@ -6,6 +6,9 @@ import { Dense } from '../pattern/dense';
 import { outweighs, type Direction, type Line } from '../pattern/pattern';
 import { errorOf, type NdArray } from '../wire';
 
+/** Milliseconds after which the reader is told what is awaited. */
+const [LOADING, LATE] = [250, 1500];
+
 /** Which head, and which of its rows or columns. */
 export interface Asked {
   figure: Figure;
@@ -24,6 +27,10 @@ export interface Asked {
 export class OpenHead {
   /** What went wrong with the last fetch or question. */
   problem = $state('');
+  /** The numbers of the head are awaited, for so long that the reader should know. */
+  loading = $state(false);
+  /** The kernel's own numbers are awaited, likewise. */
+  late = $state(false);
   /** A row or column from the kernel, what it answers, and the numbers that were shown when it was asked. */
   #answered = $state.raw<{ question: string; array: NdArray; line: Line }>();
   #asked: () => Asked;
@@ -66,20 +73,43 @@ export class OpenHead {
     return this.exact || !this.pattern ? 0 : errorOf(value, this.pattern.precision);
   }
 
-  #fetch(): void {
+  #fetch(): (() => void) | undefined {
     const values = this.#values;
     this.problem = '';
-    if (values instanceof LazyArray) values.load().catch((error: Error) => (this.problem = error.message));
+    if (!(values instanceof LazyArray) || values.value || values.absent) return;
+    const told = this.#tell((on) => (this.loading = on), LOADING);
+    values.load().then(told, (error: Error) => {
+      told();
+      this.problem = error.message;
+    });
+    return told;
   }
 
-  #ask(): void {
+  /** Fetch again what could not be fetched, or ask again what was not answered. */
+  retry(): void {
+    this.#fetch();
+    this.#ask();
+  }
+
+  /** Say so after a while; returns the function that takes it back. */
+  #tell(say: (on: boolean) => void, after: number): () => void {
+    const timer = setTimeout(() => say(true), after);
+    return () => {
+      clearTimeout(timer);
+      say(false);
+    };
+  }
+
+  #ask(): (() => void) | undefined {
     // Along a row the question stays the same, and is asked once.
     const [question, array] = [this.#question, this.#array];
     const { figure, view, head, direction, subject } = untrack(this.#asked);
     const carried = untrack(() => this.#carried);
     if (!figure.live || !array || array.precision === 'exact' || !carried) return;
+    const told = this.#tell((on) => (this.late = on), LATE);
     figure.ask(view, 'value', { head, [direction === 'by' ? 'key' : 'query']: subject }).then(
       (answer) => {
+        told();
         const whole = answer?.arrays[0]?.data;
         if (!whole) return;
         const values = whole.subarray(carried.start, carried.start + carried.values.length);
@@ -87,9 +117,11 @@ export class OpenHead {
         this.problem = '';
       },
       (error) => {
+        told();
         if (!(error instanceof Superseded)) this.problem = error.message;
       },
     );
+    return told;
   }
 }
 

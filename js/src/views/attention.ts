@@ -8,6 +8,7 @@ import { tick } from '../number';
 import type { Curve, Scale } from '../scale';
 import type { Selection } from '../selection';
 import { errorOf, type NdArray, type Precision } from '../wire';
+import { say } from '../words';
 import type { FrameJson, TokensJson } from './types';
 
 export interface AttentionProps {
@@ -58,7 +59,7 @@ export function scaleOf(scale: Pick<Scale, 'ramp' | 'limits'>, mode: Mode): Scal
 }
 
 export function scaleLabel(quantity: string, mode: Mode): string {
-  return mode === 'row' ? 'share of the row’s maximum' : `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
+  return mode === 'row' ? say('attention.perRow') : `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
 }
 
 /** The head picked in the figure's selection, if it is one of these. */
@@ -112,25 +113,27 @@ export function inDecimals(limit: number): boolean {
   return limit >= 0.1 && limit < 1e4;
 }
 
-/** How exact the numbers are, for the foot. */
-export function exactness(precision: Precision, live: boolean, limit: number): string {
-  if (precision === 'exact') return inDecimals(limit) ? 'exact to 4 decimals' : 'exact';
-  const name = precision === 'sqrt8' ? '8-bit square root' : precision;
-  if (live) return `colours from ${name}, numbers exact`;
-  return `${name}: at most ± ${Number(errorOf(limit, precision).toPrecision(1))} at ${tick(limit)}`;
+/** How exact the numbers are, for the foot; `answered` where the model's own have come from the kernel. */
+export function exactness(precision: Precision, answered: boolean, limit: number): string {
+  if (precision === 'exact') return say(inDecimals(limit) ? 'attention.exact4' : 'attention.exact');
+  const name = precision === 'sqrt8' ? say('attention.sqrt8') : precision;
+  if (answered) return say('attention.live', { precision: name });
+  const error = Number(errorOf(limit, precision).toPrecision(1));
+  return say('attention.error', { precision: name, error, limit: tick(limit) });
 }
 
 /** All keys of the view and what they do. */
-export const KEYS: [key: string, what: string][] = [
-  ['← → ↑ ↓', 'move: keys across, queries down; in the grid, open a head'],
-  ['Home End', 'first and last key of the row'],
-  ['PgUp PgDn', 'ten queries up or down'],
-  ['Enter', 'pin what is pointed at'],
-  ['Esc', 'let go'],
-  ['t', 'reads from, or is read by'],
-  ['s', 'scale: linear, √, log, per row'],
-  ['m', 'show every space of the text'],
-  ['[ ]', 'previous and next head'],
-  ['{ }', 'the same head one layer up or down'],
-  ['?', 'this list'],
-];
+export function keysOf(): [key: string, what: string][] {
+  return [
+    ['← → ↑ ↓', say('attention.key.arrows')],
+    ['Home End', say('attention.key.ends')],
+    ['PgUp PgDn', say('attention.key.pages')],
+    ['Enter', say('keys.pin')],
+    ['Esc', say('keys.letGo')],
+    ['t', say('attention.key.turn')],
+    ['s', say('attention.key.scale')],
+    ['m', say('keys.spaces')],
+    ['[ ]', say('attention.key.heads')],
+    ['{ }', say('attention.key.layers')],
+  ];
+}

@@ -2,6 +2,7 @@
 import { fixed, general, tick } from '../number';
 import { beyond, type Scale } from '../scale';
 import type { Numbers } from '../wire';
+import { say } from '../words';
 
 export interface QuantityJson {
   name: string;
@@ -54,30 +55,35 @@ export function summarize(values: ArrayLike<number>, scale: Scale | null, specia
 
 /** Under the text: "mean 4.47 nats over 30 tokens". */
 export function meanLine(summary: Summary, quantity: QuantityJson): string {
-  if (!summary.finite) return summary.nan && !summary.infinite ? 'no token has a value' : '';
-  const left = summary.infinite ? ' with a finite value' : '';
-  return `mean ${withUnit(general(summary.mean), quantity)} over ${plural(summary.finite, 'token')}${left}`;
+  if (!summary.finite) return summary.nan && !summary.infinite ? say('tokens.none') : '';
+  const value = withUnit(general(summary.mean), quantity);
+  return say(summary.infinite ? 'tokens.mean.finite' : 'tokens.mean', { value, n: general(summary.finite) });
 }
 
 /** At the foot: what does not fit the scale, what has no value, and when there is nothing to compare. */
 export function notes(summary: Summary, scale: Scale | null, quantity: QuantityJson, reference: ReferenceJson | null) {
   const parts: string[] = [];
   if (summary.equal !== undefined) {
-    const which = summary.nan ? 'all other values' : 'all values';
-    parts.push(`${which} equal ${withUnit(short(summary.equal), quantity)}`);
+    const value = withUnit(short(summary.equal), quantity);
+    parts.push(say(summary.nan ? 'tokens.othersEqual' : 'tokens.allEqual', { value }));
   }
-  if (scale && summary.above + summary.below) parts.push(`bar on top: ${outside(summary, scale, quantity, reference)}`);
-  if (summary.hatched) parts.push(`hatched: ${plural(summary.hatched, 'token')} without a value`);
+  if (scale && summary.above + summary.below) {
+    parts.push(say('tokens.bar', { what: outside(summary, scale, quantity, reference) }));
+  }
+  if (summary.hatched) parts.push(say('tokens.hatched', { n: general(summary.hatched) }));
   return parts.join(' · ');
 }
 
 function outside({ above, below }: Summary, scale: Scale, quantity: QuantityJson, reference: ReferenceJson | null) {
   const [low, high] = scale.limits;
-  if (scale.ramp === 'signed') return `${plural(above + below, 'token')} beyond ±${withUnit(tick(high), quantity)}`;
+  if (scale.ramp === 'signed') {
+    return say('tokens.beyond', { n: general(above + below), limit: withUnit(tick(high), quantity) });
+  }
   const name = reference && Math.abs(reference.value - high) <= 1e-6 * Math.abs(high) ? `, ${reference.name}` : '';
   const parts = [];
-  if (above) parts.push(`${plural(above, 'token')} above ${withUnit(tick(high), quantity)}${name}`);
-  if (below) parts.push(`${plural(below, 'token')} below ${withUnit(tick(low), quantity)}`);
+  const limit = (value: number) => withUnit(tick(value), quantity);
+  if (above) parts.push(say('tokens.above', { n: general(above), limit: limit(high) + name }));
+  if (below) parts.push(say('tokens.below', { n: general(below), limit: limit(low) }));
   return parts.join(', ');
 }
 
@@ -91,10 +97,6 @@ function short(value: number): string {
 
 export function withUnit(text: string, { unit }: QuantityJson): string {
   return unit ? `${text} ${unit}` : text;
-}
-
-export function plural(n: number, noun: string): string {
-  return `${general(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
 /**
@@ -117,5 +119,17 @@ export function allDigits(values: Numbers, i: number): string {
 
 /** How many bytes a token holds, where it is known; special tokens hold none. */
 export function bytesOf(n: number): string {
-  return n ? `${fixed(n, 0)} byte${n === 1 ? '' : 's'}` : '';
+  return n ? say('tokens.bytes', { n: fixed(n, 0) }) : '';
+}
+
+/** All keys of the view and what they do. */
+export function keysOf(): [key: string, what: string][] {
+  return [
+    ['← → ↑ ↓', say('tokens.key.arrows')],
+    ['Home End', say('tokens.key.ends')],
+    ['Enter', say('keys.pin')],
+    ['Shift Space', say('tokens.key.add')],
+    ['Esc', say('keys.letGo')],
+    ['m', say('keys.spaces')],
+  ];
 }
