@@ -38,7 +38,7 @@ class HeadReadings(Reading):
             if reason:
                 missing[layer] = reason
             else:
-                make[layer] = partial(self._open_attention, layer)
+                make[layer] = partial(self._kept_or, self._open_attention, "attention", layer)
         if not make:
             raise Unavailable(f"{self.model.name} has no attention to show: {missing[0]}")
         return PatternStack(make, missing=missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
@@ -15,10 +15,12 @@ from mechviz.text import Tokens
 
 from .blocks import BlockPlan
 from .tape import Tape
-from .watch import ModuleCall
+from .watch import ModuleCall, Watch
 
 if TYPE_CHECKING:
     from .model import Model
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -47,6 +49,8 @@ class Reading:
             torch.Size([24, 12])
         """
         site = parse(site)
+        if site in self._tape.kept:
+            return self._tape.kept[site]
         if site.stack or site.layer >= self.model.n_layers:
             raise Unavailable(f"{site}: {self.model.name} has layers 0 to {self.model.n_layers - 1}")
         if isinstance(site, Residual):
@@ -64,8 +68,13 @@ class Reading:
         self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""
     ) -> Layered[torch.Tensor]:
         missing = {layer: reason for layer in range(self.model.n_layers) if (reason := why_not(layer))}
-        make = {layer: partial(read, layer) for layer in range(self.model.n_layers) if layer not in missing}
+        layers = (layer for layer in range(self.model.n_layers) if layer not in missing)
+        make = {layer: partial(self._kept_or, read, name, layer) for layer in layers}
         return Layered(make, name=name, missing=missing)
+
+    def _kept_or(self, read: Callable[[int], T], name: str, layer: int) -> T:
+        """What was kept during the pass, else what a replay gives."""
+        return self._tape.kept[name, layer] if (name, layer) in self._tape.kept else read(layer)
 
     def _plan(self, layer: int) -> BlockPlan:
         return self.model.structure.plans[layer]
@@ -73,12 +82,15 @@ class Reading:
     def _block(self, layer: int) -> nn.Module:
         return self._tape.blocks[layer].module
 
+    def _replayed(self, layer: int, modules: dict[str, nn.Module]) -> Watch:
+        with self.model.lock:
+            return self._tape.replay(layer, modules.values())
+
     def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
         """Replay a block; its mid stream and the calls of the modules in its plan, with the equations checked."""
         plan = self._plan(layer)
         modules = {name: self._block(layer).get_submodule(name) for name in plan.names}
-        with self.model.lock:
-            watch = self._tape.replay(layer, modules.values())
+        watch = self._replayed(layer, modules)
         calls = {name: call for name, module in modules.items() if (call := watch.of(module))}
         try:
             return plan.check(calls, self._tape.entering(layer), self._tape.left(layer)), calls

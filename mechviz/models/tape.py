@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +19,7 @@ from .watch import ModuleCall, Watch, first_tensor, swap
 
 if TYPE_CHECKING:
     from .editing import Editing
+    from .keeping import Keeper
 
 
 class WeightsMoved(RuntimeError):
@@ -62,12 +63,13 @@ class Tape:
     Attributes:
         length: Tokens in the text.
         blocks: One call per block, in order.
-        witnesses: For each block, some rows of what its attention heads read, ``[row, head, dim]`` per attention call.
+        witnesses: For each block, some rows of what its attention heads read, ``[text, row, head, dim]`` per attention call.
         logits: The model's own logits, ``[position, vocab]`` (of the last position only where the model can do that), or
             None for a model that has no unembedding.
         numerics: What it ran under.
-        cloned: The blocks overwrite their inputs in place, so the tape holds copies.
         editing: The edits that it was made under, and that its replays make again.
+        cloned: The blocks overwrite their inputs in place, so the tape holds copies.
+        kept: Readings that were kept meanwhile: see `mechviz.models.keeping`.
     """
 
     length: int
@@ -77,6 +79,7 @@ class Tape:
     numerics: Numerics
     editing: Editing
     cloned: bool = False
+    kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def n_bytes(self) -> int:
@@ -167,7 +170,13 @@ class Tape:
 
 
 def record(
-    model: nn.Module, blocks: Iterable[nn.Module], inputs: dict[str, Any], editing: Editing, *, clone: bool = False
+    model: nn.Module,
+    blocks: Iterable[nn.Module],
+    inputs: dict[str, Any],
+    editing: Editing,
+    *,
+    clone: bool = False,
+    keeper: Keeper | None = None,
 ) -> Tape:
     """Run the model once and keep what each block was given.
 
@@ -177,6 +186,7 @@ def record(
         inputs: What to call it with.
         editing: The edits to make meanwhile.
         clone: Keep copies: for models that overwrite their residual stream in place (found out, at one more pass).
+        keeper: What keeps readings meanwhile.
 
     Raises:
         NotImplementedError: The blocks did not run once each, in order.
@@ -184,21 +194,32 @@ def record(
     number = {block: layer for layer, block in enumerate(blocks)}
     numerics = Numerics.of(model)
     watch = Watch(number, clone=clone)
-    recorder = Recorder(where=lambda: watch.running[-1].module if watch.running else None, keep=_witness)
-    with numerics.restored(), editing.open(alone=True), watch, listen(recorder):
+    recorder = Recorder(
+        where=lambda: watch.running[-1].module if watch.running else None, keep=keeper.hear if keeper else _witness
+    )
+    with (
+        numerics.restored(),
+        editing.open(alone=True),
+        watch,
+        keeper.open() if keeper else nullcontext(),
+        listen(recorder),
+    ):
         output = model(**inputs)
     ran = [number[call.module] for call in watch.calls]
     if ran != list(range(len(number))):
         raise NotImplementedError(f"the model's {len(number)} blocks should run once each, in order; they ran as {ran}")
     if any(call.overwritten for call in watch.calls):
-        return record(model, number, inputs, editing, clone=True)
+        return record(model, number, inputs, editing, clone=True, keeper=keeper and keeper.again())
+    if keeper is not None and keeper.spoilt:
+        return record(model, number, inputs, editing, clone=clone, keeper=keeper.again())
     for call in watch.calls:  # a cache would be filled again by a replay; without one a block computes the same
         call.args = tuple(None if isinstance(value, Cache) else value for value in call.args)
         call.kwargs = {name: None if isinstance(value, Cache) else value for name, value in call.kwargs.items()}
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
     length = inputs["input_ids"].shape[1]
-    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone)
+    kept = keeper.kept if keeper else {}
+    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone, kept)
 
 
 def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) -> dict[str, Any]:
@@ -212,18 +233,18 @@ def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) 
 
 
 def own_logits(model: nn.Module, output: Any) -> torch.Tensor | None:
-    """A language model's logits, ``[position, vocab]``, among what it returned."""
+    """A language model's logits among what it returned, ``[position, vocab]``; of several texts ``[text, position, vocab]``."""
     find_head: Any = getattr(model, "get_output_embeddings", lambda: None)
     logits = getattr(output, "logits", None)
     if logits is None or logits.dim() != 3 or find_head() is None:
         return None
-    return logits.detach()[0]
+    return logits.detach()[0] if len(logits) == 1 else logits.detach()
 
 
 def _witness(call: AttentionCall) -> torch.Tensor:
-    """Three rows of what the heads read: the last holds every query, key and value weight of the layer to account."""
+    """Three rows of what the heads read in each text: the last holds every query, key and value weight of the layer to account."""
     length = call.z.shape[1]
-    return torch.stack([call.z[0, row] for row in (0, length // 2, length - 1)])
+    return call.z[:, [0, length // 2, length - 1]]  # [text, row, head, dim], a copy
 
 
 def _moved(layer: int) -> WeightsMoved:

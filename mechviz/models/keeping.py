@@ -1,0 +1,236 @@
+"""Readings kept while the model runs: what `capture=` asks for, taken block by block with the checks that a replay makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from mechviz._layered import Layered, Unavailable
+from mechviz.sites import Head, Site
+
+from .budget import Limit, size
+from .capture import AttentionCall
+from .functional import FunctionWatch, Weights
+from .heads import HeadReadings
+from .streams import StreamReadings
+from .tape import Tape, _witness
+from .wanted import Wanted
+from .watch import ModuleCall, Watch, _open
+
+if TYPE_CHECKING:
+    from .editing import Editing
+    from .model import Model
+
+OF_ATTENTION = ("attention", "q", "k", "v", "z")
+Key = tuple[str, int] | Site
+
+
+class Keeper(Watch):
+    """Keeps readings during one forward pass.
+
+    Args:
+        model: The model, whose structure is known.
+        length: Tokens in the text.
+        wanted: What to keep.
+        editing: The edits of the pass.
+        limit: How many bytes may be kept.
+        clone: Keep copies, for blocks whose modules write into each other's tensors.
+
+    Attributes:
+        kept: ``(name, layer)`` or a site -> what was read. What could not be read is not in it; asking the trace says why.
+        spoilt: Something read was overwritten later in its block: run again with ``clone=True``.
+
+    Raises:
+        MemoryError: (in the middle of the pass) it holds more than the limit.
+    """
+
+    def __init__(
+        self, model: Model, length: int, wanted: Wanted, editing: Editing, limit: Limit, *, clone: bool = False
+    ) -> None:
+        blocks = editing.blocks
+        self.layers = {block: layer for layer, block in enumerate(blocks)}
+        inner = [m for layer, block in enumerate(blocks) for m in _inside(model, layer, block, wanted, editing)]
+        super().__init__([*inner, *blocks] if wanted else [], clone=clone)
+        self.kept: dict[Key, Any] = {}
+        self.spoilt = False
+        self._model, self._length, self._wanted, self._editing, self._limit = model, length, wanted, editing, limit
+        self._heard: list[torch.Tensor] = []  # a witness for each attention call of the running block
+        self._functions = FunctionWatch(length)
+        self._storages: dict[int, int] = {}  # where kept numbers lie -> bytes
+
+    def again(self) -> Keeper:
+        """A new one that keeps copies."""
+        return Keeper(self._model, self._length, self._wanted, self._editing, self._limit, clone=True)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Keep meanwhile."""
+        with ExitStack() as stack:
+            functional = self._model.structure.functional
+            if any(functional[layer] and self._of_attention(layer) for layer in self.layers.values()):
+                stack.enter_context(self._functions)
+            stack.enter_context(self)
+            yield
+
+    def hear(self, call: AttentionCall) -> torch.Tensor:
+        """What to keep of an attention call beside the readings: some rows of what the heads read."""
+        witness = _witness(call)
+        block = next((running.module for running in reversed(self.running) if running.module in self.layers), None)
+        if block is not None:
+            self._heard.append(witness)
+            layer = self.layers[block]
+            for name in self._of_attention(layer):
+                if len(self._heard) > 1:  # then there is no one pattern
+                    self.kept.pop((name, layer), None)
+                else:
+                    self._keep(self._reading(layer, call), name, layer)
+        return witness
+
+    def _of_attention(self, layer: int) -> list[str]:
+        names = [name for name in self._wanted.names.get(layer, ()) if name in OF_ATTENTION]
+        heads = any(isinstance(site, Head) for site in self._wanted.at(layer))
+        return [*names, "heads"] if heads else names
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        super()._after(module, args, kwargs, result)
+        if module in self.layers and self in _open.get():
+            self._left(self.layers[module])
+
+    def _left(self, layer: int) -> None:
+        """Read a block that has just finished, and let go of its modules' tensors."""
+        if not self._clone and any(call.overwritten for call in self.calls):
+            self.spoilt = True
+        found = [weights for _, weights in self._functions.found]
+        reading = self._reading(layer, found[0] if len(found) == 1 and not self._heard else None)
+        late = [name for name in self._wanted.names.get(layer, ()) if name not in OF_ATTENTION]
+        for name in [*late, *(self._of_attention(layer) if reading.attended is not None else [])]:
+            self._keep(reading, name, layer)
+        for site in self._wanted.at(layer):
+            if not isinstance(site, Head):
+                self._keep_site(reading, site)
+        self.calls.clear()
+        self._heard.clear()
+        self._functions.found.clear()
+
+    def _keep(self, reading: _Running, name: str, layer: int) -> None:
+        if name == "heads":
+            for site in self._wanted.at(layer):
+                if isinstance(site, Head):
+                    self._keep_site(reading, site)
+            return
+        try:
+            value: Any = reading._open_attention(layer) if name == "attention" else getattr(reading, name)[layer]
+        except Unavailable:
+            return
+        pattern: Any = self.kept.get(("attention", layer))
+        if name in ("q", "k") and hasattr(pattern, "queries"):  # the same numbers, held once
+            held = pattern.queries if name == "q" else pattern.keys
+            value = held.transpose(0, 1) if held.shape[1] == len(value) else value
+        self._hold((name, layer), value if name == "attention" else _own(value))
+
+    def _keep_site(self, reading: _Running, site: Site) -> None:
+        try:
+            self._hold(site, reading.at(site).clone())
+        except Unavailable:
+            return
+
+    def _hold(self, key: Key, value: Any) -> None:
+        self.kept[key] = value
+        self._storages |= storages(value)
+        kept = sum(self._storages.values())
+        if self._limit.n_bytes is not None and kept > self._limit.n_bytes:
+            layer = key[1] if isinstance(key, tuple) else key.layer
+            raise MemoryError(
+                f"after layer {layer} of {len(self.layers)} the trace keeps {size(kept)} beside the residual stream; "
+                f"{self._limit}. Ask for fewer layers with capture={{name: [layers]}}, or for nothing: what is not kept is "
+                "recomputed, exactly, when it is read"
+            )
+
+    def _reading(self, layer: int, attended: AttentionCall | Weights | None) -> _Running:
+        call = self.of(next(block for block, number in self.layers.items() if number == layer))
+        tape = Tape(
+            self._length,
+            cast("Any", {layer: call}),
+            cast("Any", _Heard(layer, tuple(self._heard))),
+            None,
+            cast("Any", None),
+            self._editing,
+        )
+        return _Running(self._model, tape, layer, self, attended)
+
+
+class _Heard:
+    """Witnesses by layer, where only the running one has any."""
+
+    def __init__(self, layer: int, witnesses: tuple[torch.Tensor, ...]) -> None:
+        self._layer, self._witnesses = layer, witnesses
+
+    def __getitem__(self, layer: int) -> tuple[torch.Tensor, ...]:
+        return self._witnesses if layer == self._layer else ()
+
+
+class _Running(HeadReadings, StreamReadings):
+    """A block in the middle of a forward pass, read as a trace reads the replay of one."""
+
+    def __init__(
+        self, model: Model, tape: Tape, layer: int, watch: Watch, attended: AttentionCall | Weights | None
+    ) -> None:
+        super().__init__(model, cast("Any", None), tape)
+        self.attended = attended
+        self._layer = layer
+        self._watch = watch
+        self._opened: tuple[torch.Tensor | None, dict[str, ModuleCall]] | None = None
+
+    def __len__(self) -> int:
+        return self._tape.length
+
+    def _layered(
+        self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""
+    ) -> Layered[torch.Tensor]:
+        reason = why_not(self._layer)
+        missing, make = ({self._layer: reason}, {}) if reason else ({}, {self._layer: lambda: read(self._layer)})
+        return Layered(make, name=name, missing=missing)
+
+    def _block(self, layer: int) -> nn.Module:
+        return self._tape.editing.blocks[layer]
+
+    def _replayed(self, layer: int, modules: dict[str, nn.Module]) -> Watch:
+        return self._watch
+
+    def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
+        if self._opened is None:
+            self._opened = super()._open_block(layer)
+        return self._opened
+
+    def _attended(self, layer: int) -> AttentionCall | Weights:
+        if self.attended is None:
+            raise Unavailable(f"layer {layer} did not compute one attention pattern")
+        return self.attended
+
+
+def storages(value: Any) -> dict[int, int]:
+    """Where the numbers of a reading lie, and how many bytes that keeps alive."""
+    parts = [value] if isinstance(value, torch.Tensor) else vars(value).values()
+    held = [x.untyped_storage() for x in parts if isinstance(x, torch.Tensor)]
+    return {storage.data_ptr(): storage.nbytes() for storage in held}
+
+
+def _own(x: torch.Tensor) -> torch.Tensor:
+    """A copy of a part of something much larger, which would be kept alive with it."""
+    return x.clone() if x.untyped_storage().nbytes() > 1.5 * x.nbytes else x
+
+
+def _inside(model: Model, layer: int, block: nn.Module, wanted: Wanted, editing: Editing) -> list[nn.Module]:
+    """The modules to watch inside a block."""
+    names = wanted.names.get(layer, ())
+    plan, structure = model.structure.plans[layer], model.structure
+    heads = "z" in names or any(isinstance(site, Head) for site in wanted.at(layer))
+    late = [name for name in names if name not in OF_ATTENTION]
+    units = [site for site in wanted.at(layer) if not isinstance(site, Head)]
+    if late or units or (heads and structure.functional[layer] and editing.edits):
+        return [block.get_submodule(name) for name in plan.names]
+    return []
