@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePath
-from typing import Any
+from typing import Any, overload
 
 import torch
 import transformers
@@ -20,12 +20,15 @@ from mechviz.text import Tokens, as_tokens
 from .budget import Estimate, check_budget, estimate
 from .editing import Editing, active_edits, no_edits
 from .edits import Edit
-from .encode import Encoded, encode
+from .encode import Encoded, encode, is_many
 from .fingerprint import fingerprint
+from .keeping import Keeper
 from .known import structure_of
+from .many import show_progress, stream
 from .structure import Structure, find_stack
 from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
+from .wanted import Capture, wanted
 
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
@@ -53,6 +56,8 @@ class Model:
         self._stack = find_stack(self.module)
         self._structure: Structure | None = None
         self._overwrites = False  # whether its blocks write into their inputs
+        self._alone = ""  # why texts are not run together in batches
+        self._padded = False  # whether that padding does no harm was looked at
         self._probed = ""  # fingerprint of the weights that the structure was found with
         self.lock = _locks.setdefault(self.module, threading.RLock())
 
@@ -71,30 +76,57 @@ class Model:
         """The dtype of the weights."""
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
 
+    @overload
+    def trace(  # type: ignore[overload-overlap]
+        self,
+        x: list[str] | list[list[dict[str, Any]]],
+        bos: bool | None = None,
+        *,
+        capture: Capture = None,
+        edits: Sequence[Edit] | Edit = (),
+        budget: int | None = None,
+    ) -> list[Trace]: ...
+    @overload
     def trace(
         self,
         x: str | Sequence[int] | Sequence[Mapping[str, Any]] | Any,
         bos: bool | None = None,
         *,
+        capture: Capture = None,
         edits: Sequence[Edit] | Edit = (),
         budget: int | None = None,
-    ) -> Trace:
+    ) -> Trace: ...
+    def trace(
+        self,
+        x: Any,
+        bos: bool | None = None,
+        *,
+        capture: Capture = None,
+        edits: Sequence[Edit] | Edit = (),
+        budget: int | None = None,
+    ) -> Trace | list[Trace]:
         """Run the model once over a text and keep its residual stream, from which everything else is read when asked.
 
         Args:
             x: The text; its token ids, a list or a tensor ``[position]`` or ``[1, position]``; or a chat, a list of
                 ``{"role": "user", "content": "Hello"}``, spelled by the tokenizer's chat template. A chat that ends with an
                 answer of the assistant is traced as it is; any other with the beginning of an answer behind it.
-                ``trace.tokens.prompt`` says how many positions stand before the answer.
+                ``trace.tokens.prompt`` says how many positions stand before the answer. A list of texts or of chats gives a
+                list of traces, each as if it were alone, run in batches as `traces` says.
             bos: Whether a beginning-of-sequence token stands in front. None does what the tokenizer or the chat template
                 does (the embedded model was trained with one, and gets it); True puts one there unless there is one; False
                 leaves out what they would add. Ids are taken as they are unless it is True. There are never two.
+            capture: What to keep during the pass; what is not kept is recomputed, exactly, when it is read. Names of
+                readings such as "attention" and "neurons" (of every layer), "everything", the number of a layer
+                (everything in it), single sites such as "L5H1" or ``mv.Neuron(3, 17)``; one of these or a list; or a
+                mapping from names to layers, ``{"attention": [3, 4]}``. With what `save` and many reads of one layer want
+                at hand, they cost no replay.
             edits: Changes to make during the pass (`ablate`, `patch`, `steer`, `knock_out`, `edit`), one after the other.
                 Everything in the trace is then of the edited model, and every picture of it says so.
             budget: Bytes that the trace may keep; None for a quarter of the free memory.
 
         Returns:
-            The trace; ``trace.tokens.provenance`` records model, weights, text, dtype and beginning.
+            The trace, or one for each of a list of texts; ``trace.tokens.provenance`` records model, weights, text, dtype and beginning.
 
         Raises:
             ValueError: No tokens, ids that the model does not know, more tokens than it has positions for, a chat for a
@@ -106,36 +138,78 @@ class Model:
         Example:
             >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
         """
-        return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget)
+        if not is_many(x):
+            return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget, capture)
+        encoded = [encode(self.tokenizer, text, bos, default=self._bos) for text in x]
+        check_budget(self, sum(len(text.ids) for text in encoded), budget, wanted(capture, self.n_layers))
+        made = [edits] if isinstance(edits, Edit) else list(edits)
+        return list(stream(self, encoded, batch_size=None, edits=made, capture=capture, budget=budget))
 
     def _trace(
-        self, text: Encoded, edits: Sequence[Edit] | Edit, budget: int | None = None
+        self, text: Encoded, edits: Sequence[Edit] | Edit, budget: int | None = None, capture: Capture = None
     ) -> Trace:
         ids = text.ids
         self._check(ids)
-        check_budget(self, len(ids), budget)
+        wish = wanted(capture, self.n_layers)
+        limit = check_budget(self, len(ids), budget, wish).less(estimate(self, len(ids)).tape)
         made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
         with self.lock:
             weights = fingerprint(self.module)
-            if made:
+            if made or wish:
                 self._find_structure(ids, weights)
             editing = Editing(self.module, self._stack.blocks, self._structure, made)
-            tape = self._record(ids, editing)
+            inputs = inputs_of(self.module, ids, logits_to_keep=1)
+            tape = self._record(inputs, editing, Keeper(self, len(ids), wish, editing, limit) if wish else None)
             self._overwrites = tape.cloned
             self._find_structure(ids, weights)
-        tokens = self._tokens(text, weights, [str(edit) for edit in made])
-        return Trace(self, tokens, tape)
+        return self._traced(text, weights, tape)
 
-    def traces(self, texts: Iterable[Any], bos: bool | None = None, **options: Any) -> Iterator[Trace]:
-        """One trace after the other: ``for trace in model.traces(texts): ...``; each is freed when nobody holds it any more.
+    def _traced(self, text: Encoded, weights: str, tape: Tape) -> Trace:
+        return Trace(self, self._tokens(text, weights, [str(edit) for edit in tape.editing.edits]), tape)
+
+    def traces(
+        self,
+        texts: Iterable[Any],
+        bos: bool | None = None,
+        *,
+        batch_size: int | None = None,
+        capture: Capture = None,
+        edits: Sequence[Edit] | Edit = (),
+        budget: int | None = None,
+        progress: bool = True,
+    ) -> Iterator[Trace]:
+        """One trace after the other, in the order of the texts: ``for trace in model.traces(texts): ...``.
+
+        A little is read ahead and bucketed by length, so that texts run in batches with little padding; none of that shows in
+        a trace, which has its own text's positions only. A batch is freed when the last trace of it is.
+
+        The numbers are those of `trace` to rounding, not bit for bit: matrix products of other shapes round differently. What
+        is checked bit for bit, as always, is that a replay (of the batch) gives what the pass (of the batch) gave; and on
+        the first padded batch of a model its shortest text is traced alone, too, and compared in every layer. A model whose
+        padding shows there has its texts traced one at a time, as all are that compute attention by themselves (GPT-J,
+        Bloom, …) and all that are edited; ``trace.tokens.provenance["batch"]``, texts and padded length, is then missing.
 
         Args:
-            texts: Texts, or token ids of each; read as the loop goes on.
+            texts: Texts, chats, or token ids of each; read as the loop goes on.
             bos: As for `trace`.
-            **options: As for `trace`.
+            batch_size: Most texts in one forward pass; 1 gives what `trace` gives, bit for bit. None for as many, up to 32,
+                as have 4,096 tokens together.
+            capture: As for `trace`; kept by one replay of each layer for all texts of a batch.
+            edits: As for `trace`.
+            budget: Bytes that all traces read ahead may keep; None for a quarter of the free memory.
+            progress: Show a bar, once it takes longer than a second.
+
+        Raises:
+            ValueError: As for `trace`, of the text at fault; ``batch_size`` below 1.
+            MemoryError: A single text would keep more than the budget.
+
+        Example:
+            >>> losses = [trace.loss.nanmean() for trace in model.traces(texts)]  # doctest: +SKIP
         """
-        for text in texts:
-            yield self.trace(text, bos, **options)
+        encoded = (encode(self.tokenizer, text, bos, default=self._bos) for text in texts)
+        made = [edits] if isinstance(edits, Edit) else list(edits)
+        found = stream(self, encoded, batch_size=batch_size, edits=made, capture=capture, budget=budget)
+        return show_progress(found, texts, progress)
 
     def generate(
         self,
@@ -178,19 +252,20 @@ class Model:
             )
         return self._trace(Encoded(answer[0].tolist(), prompt=len(asked)), made)
 
-    def estimate(self, n_tokens: int) -> Estimate:
+    def estimate(self, n_tokens: int, capture: Capture = None) -> Estimate:
         """How much memory a trace of a text takes, and how large its file is, from the model's config alone; nothing runs.
 
         Args:
             n_tokens: Tokens in the text.
+            capture: As for `trace`.
 
         Raises:
-            ValueError: ``n_tokens`` is below 1.
+            ValueError: ``n_tokens`` is below 1, or ``capture`` names what the model does not have.
 
         Example:
             >>> mv.load().estimate(1024).tape  # doctest: +SKIP
         """
-        return estimate(self, n_tokens)
+        return estimate(self, n_tokens, wanted(capture, self.n_layers))
 
     @contextmanager
     def edited(self, *edits: Edit) -> Iterator[None]:
@@ -226,14 +301,13 @@ class Model:
             raise RuntimeError("nothing was traced yet")
         return self._structure
 
-    def _record(self, ids: list[int], editing: Editing) -> Tape:
-        inputs = inputs_of(self.module, ids, logits_to_keep=1)
+    def _record(self, inputs: dict[str, Any], editing: Editing, keeper: Keeper | None = None) -> Tape:
         if not self.module.training:
-            return record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites)
+            return record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
         devices = [self.device.index or 0] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):  # whatever is drawn below, the user's random numbers go on from here
             before = _random_state(self.device)
-            tape = record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites)
+            tape = record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
             drawn = not all(map(torch.equal, before, _random_state(self.device)))
         if drawn:
             raise ValueError(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-
-import pytest
 import torch
 from test_untouched import state
 from zoo import build, ids
@@ -37,12 +34,3 @@ def test_a_prompt_keeps_its_beginning(make_tokenizer):
     trace = load(build("gpt2"), make_tokenizer()).generate("Hello", 3, bos=True, do_sample=False)
     assert trace.tokens.ids[:2] != (1, 1) and trace.tokens.ids[0] == 1
     assert trace.tokens.provenance["prompt_tokens"] == 6 and trace.tokens.provenance["bos"]
-
-
-def test_traces_one_after_the_other():
-    model, seen = load(build("gpt2")), []
-    for i, trace in enumerate(model.traces(ids(5 + i) for i in range(3))):
-        seen.append(weakref.ref(trace._tape.blocks[0]))
-        assert len(trace) == 5 + i and sum(ref() is not None for ref in seen) <= 2
-    with pytest.raises(ValueError, match="the text holds no tokens"):
-        list(model.traces([[]]))
