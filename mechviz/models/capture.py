@@ -103,6 +103,7 @@ class Recorder:
         stop_after: Raise `StopForward` after this many calls; None lets the forward pass go on.
         where: Called at each call; its result is kept beside it in ``places``.
         keep: What to keep of each call; all of it, by reference, unless given.
+        detach: Cut the tensors off the graph that autograd may record.
     """
 
     def __init__(
@@ -111,15 +112,16 @@ class Recorder:
         stop_after: int | None = None,
         where: Callable[[], Any] = lambda: None,
         keep: Callable[[AttentionCall], Any] = lambda call: call,
+        detach: bool = True,
     ) -> None:
         self.calls: list[Any] = []
         self.places: list[Any] = []
-        self._stop_after, self._where, self._keep = stop_after, where, keep
+        self._stop_after, self._where, self._keep, self._detach = stop_after, where, keep, detach
 
     def __call__(self, function: Callable[..., Any], module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Stand in for ``function(module, *args, **kwargs)``."""
         output = function(module, *args, **kwargs)
-        self.calls.append(self._keep(read_call(function, module, args, kwargs, output)))
+        self.calls.append(self._keep(read_call(function, module, args, kwargs, output, detach=self._detach)))
         self.places.append(self._where())
         if len(self.calls) == self._stop_after:
             raise StopForward

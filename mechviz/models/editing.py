@@ -195,7 +195,8 @@ class Editing:
             return self._edited(x, edits)
         old = x * scale
         new = self._edited(old, edits)
-        return torch.where(new == old, x, new / scale)  # what stays the same keeps its bits
+        # What stays the same keeps its bits, and its gradient.
+        return torch.where(new == old, x + (new - old) / scale, new / scale)
 
     def _edited(self, x: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:
         """``x``, ``[batch, position, width]`` or with these two axes in one, with every text edited for itself."""

@@ -21,9 +21,32 @@ if TYPE_CHECKING:
 def gradients(
     trace: Reading, metric: Callable[[torch.Tensor], torch.Tensor], sites: Sequence[Site | str]
 ) -> dict[Site, torch.Tensor]:
-    """Run the text again with gradients; `mechviz.models.Trace.grad` says what for.
+    """`mechviz.models.Trace.grad` says what this is: from the graph of the pass if that was kept, else from one more pass."""
+    wanted = [parse(site) for site in sites]
+    graph = trace._tape.graph
+    nodes = {site: graph.node(site) for site in wanted} if graph else {}
+    if graph is None or not all(nodes.values()):
+        return _from_another_pass(trace, metric, wanted)
+    unembedding, found = trace.model.structure.unembedding, [node for node in nodes.values() if node]
+    if unembedding is None:
+        return _from_another_pass(trace, metric, wanted)
+    with trace.model.lock, trace._tape.numerics.restored(), torch.enable_grad():
+        module = trace.model.module
+        logits = unembedding.logits(module, unembedding.prepare(module, graph.leaving))  # [position, vocab]
+        _same(logits.detach(), trace._tape.logits)
+        grads = torch.autograd.grad(
+            _number(metric(logits)), [node.tensor for node in found], retain_graph=True, allow_unused=True
+        )
+    whole = [torch.zeros_like(node.tensor) if grad is None else grad for node, grad in zip(found, grads, strict=True)]
+    return {site: node.part(grad) for (site, _), node, grad in zip(nodes.items(), found, whole, strict=True)}
 
-    At each site zeros are added, and the gradient is theirs: it needs no gradient of any weight, and edits come before it.
+
+def _from_another_pass(
+    trace: Reading, metric: Callable[[torch.Tensor], torch.Tensor], wanted: list[Site]
+) -> dict[Site, torch.Tensor]:
+    """Run the text again with zeros added at each site: the gradient is theirs.
+
+    It needs no gradient of any weight, and edits come before it.
     """
     model, tape = trace.model, trace._tape
     added: dict[Site, torch.Tensor] = {}
@@ -35,19 +58,21 @@ def gradients(
 
         return Edit(site, f"gradient at {site}", add)
 
-    wanted = [parse(site) for site in sites]
     editing = Editing(model.module, tape.editing.blocks, model.structure, [*tape.editing.edits, *map(watch, wanted)])
     with model.lock, tape.numerics.restored(), torch.enable_grad(), editing.open(alone=True):
         logits = model.module(**inputs_of(model.module, trace.tokens.ids or ())).logits[0]  # [position, vocab]
         _same(logits.detach(), tape.logits)
-        value = metric(logits)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.requires_grad:
-            raise ValueError("metric must give one number that depends on the logits [position, vocab] it is given")
-        grads = torch.autograd.grad(value.reshape(()), [added[site] for site in wanted], allow_unused=True)
+        grads = torch.autograd.grad(_number(metric(logits)), [added[site] for site in wanted], allow_unused=True)
     return {
         site: torch.zeros_like(added[site]).detach() if grad is None else grad
         for site, grad in zip(wanted, grads, strict=True)
     }
+
+
+def _number(value: torch.Tensor) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.requires_grad:
+        raise ValueError("metric must give one number that depends on the logits [position, vocab] it is given")
+    return value.reshape(())
 
 
 def _same(logits: torch.Tensor, own: torch.Tensor | None) -> None:

@@ -15,6 +15,7 @@ from mechviz.sites import Head, Site
 from .budget import Limit, size
 from .capture import AttentionCall
 from .functional import FunctionWatch, Weights
+from .graph import Graph
 from .heads import HeadReadings
 from .streams import StreamReadings
 from .tape import Tape, _witness
@@ -38,10 +39,12 @@ class Keeper(Watch):
         wanted: What to keep.
         editing: The edits of the pass.
         limit: How many bytes may be kept.
+        grad: Keep what gradients need, too.
         clone: Keep copies, for blocks whose modules write into each other's tensors.
 
     Attributes:
         kept: ``(name, layer)`` or a site -> what was read. What could not be read is not in it; asking the trace says why.
+        graph: What gradients need.
         spoilt: Something read was overwritten later in its block: run again with ``clone=True``.
 
     Raises:
@@ -49,13 +52,22 @@ class Keeper(Watch):
     """
 
     def __init__(
-        self, model: Model, length: int, wanted: Wanted, editing: Editing, limit: Limit, *, clone: bool = False
+        self,
+        model: Model,
+        length: int,
+        wanted: Wanted,
+        editing: Editing,
+        limit: Limit,
+        *,
+        grad: bool = False,
+        clone: bool = False,
     ) -> None:
         blocks = editing.blocks
         self.layers = {block: layer for layer, block in enumerate(blocks)}
         inner = [m for layer, block in enumerate(blocks) for m in _inside(model, layer, block, wanted, editing)]
         super().__init__([*inner, *blocks] if wanted else [], clone=clone)
         self.kept: dict[Key, Any] = {}
+        self.graph = Graph(blocks, model.structure, length) if grad else None
         self.spoilt = False
         self._model, self._length, self._wanted, self._editing, self._limit = model, length, wanted, editing, limit
         self._heard: list[torch.Tensor] = []  # a witness for each attention call of the running block
@@ -64,7 +76,9 @@ class Keeper(Watch):
 
     def again(self) -> Keeper:
         """A new one that keeps copies."""
-        return Keeper(self._model, self._length, self._wanted, self._editing, self._limit, clone=True)
+        return Keeper(
+            self._model, self._length, self._wanted, self._editing, self._limit, grad=self.graph is not None, clone=True
+        )
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -73,11 +87,19 @@ class Keeper(Watch):
             functional = self._model.structure.functional
             if any(functional[layer] and self._of_attention(layer) for layer in self.layers.values()):
                 stack.enter_context(self._functions)
+            if self.graph is not None:
+                stack.enter_context(self.graph.open())
             stack.enter_context(self)
             yield
 
     def hear(self, call: AttentionCall) -> torch.Tensor:
         """What to keep of an attention call beside the readings: some rows of what the heads read."""
+        if self.graph is not None:
+            self.graph.hear(call.z)
+        with torch.no_grad():
+            return self._hear(call)
+
+    def _hear(self, call: AttentionCall) -> torch.Tensor:
         witness = _witness(call)
         block = next((running.module for running in reversed(self.running) if running.module in self.layers), None)
         if block is not None:
@@ -98,7 +120,8 @@ class Keeper(Watch):
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         super()._after(module, args, kwargs, result)
         if module in self.layers and self in _open.get():
-            self._left(self.layers[module])
+            with torch.no_grad():
+                self._left(self.layers[module])
 
     def _left(self, layer: int) -> None:
         """Read a block that has just finished, and let go of its modules' tensors."""
@@ -130,11 +153,11 @@ class Keeper(Watch):
         if name in ("q", "k") and hasattr(pattern, "queries"):  # the same numbers, held once
             held = pattern.queries if name == "q" else pattern.keys
             value = held.transpose(0, 1) if held.shape[1] == len(value) else value
-        self._hold((name, layer), value if name == "attention" else _own(value))
+        self._hold((name, layer), value if name == "attention" else _own(value.detach()))
 
     def _keep_site(self, reading: _Running, site: Site) -> None:
         try:
-            self._hold(site, reading.at(site).clone())
+            self._hold(site, reading.at(site).detach().clone())
         except Unavailable:
             return
 

@@ -83,6 +83,7 @@ class Model:
         bos: bool | None = None,
         *,
         capture: Capture = None,
+        grad: bool = False,
         edits: Sequence[Edit] | Edit = (),
         budget: int | None = None,
     ) -> list[Trace]: ...
@@ -93,6 +94,7 @@ class Model:
         bos: bool | None = None,
         *,
         capture: Capture = None,
+        grad: bool = False,
         edits: Sequence[Edit] | Edit = (),
         budget: int | None = None,
     ) -> Trace: ...
@@ -102,6 +104,7 @@ class Model:
         bos: bool | None = None,
         *,
         capture: Capture = None,
+        grad: bool = False,
         edits: Sequence[Edit] | Edit = (),
         budget: int | None = None,
     ) -> Trace | list[Trace]:
@@ -121,6 +124,8 @@ class Model:
                 (everything in it), single sites such as "L5H1" or ``mv.Neuron(3, 17)``; one of these or a list; or a
                 mapping from names to layers, ``{"attention": [3, 4]}``. With what `save` and many reads of one layer want
                 at hand, they cost no replay.
+            grad: Keep what `Trace.grad` needs, so that every metric costs a backward pass only; without it a gradient takes
+                one more forward pass, and nothing has to be kept for it. Lists of texts run one at a time then.
             edits: Changes to make during the pass (`ablate`, `patch`, `steer`, `knock_out`, `edit`), one after the other.
                 Everything in the trace is then of the edited model, and every picture of it says so.
             budget: Bytes that the trace may keep; None for a quarter of the free memory.
@@ -139,27 +144,35 @@ class Model:
             >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
         """
         if not is_many(x):
-            return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget, capture)
+            return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget, capture, grad)
         encoded = [encode(self.tokenizer, text, bos, default=self._bos) for text in x]
+        if grad:
+            return [self._trace(text, edits, budget, capture, grad) for text in encoded]
         check_budget(self, sum(len(text.ids) for text in encoded), budget, wanted(capture, self.n_layers))
         made = [edits] if isinstance(edits, Edit) else list(edits)
         return list(stream(self, encoded, batch_size=None, edits=made, capture=capture, budget=budget))
 
     def _trace(
-        self, text: Encoded, edits: Sequence[Edit] | Edit, budget: int | None = None, capture: Capture = None
+        self,
+        text: Encoded,
+        edits: Sequence[Edit] | Edit,
+        budget: int | None = None,
+        capture: Capture = None,
+        grad: bool = False,
     ) -> Trace:
         ids = text.ids
         self._check(ids)
         wish = wanted(capture, self.n_layers)
-        limit = check_budget(self, len(ids), budget, wish).less(estimate(self, len(ids)).tape)
+        limit = check_budget(self, len(ids), budget, wish, grad=grad).less(estimate(self, len(ids)).tape)
         made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
         with self.lock:
             weights = fingerprint(self.module)
-            if made or wish:
+            if made or wish or grad:
                 self._find_structure(ids, weights)
             editing = Editing(self.module, self._stack.blocks, self._structure, made)
             inputs = inputs_of(self.module, ids, logits_to_keep=1)
-            tape = self._record(inputs, editing, Keeper(self, len(ids), wish, editing, limit) if wish else None)
+            keeper = Keeper(self, len(ids), wish, editing, limit, grad=grad) if wish or grad else None
+            tape = self._record(inputs, editing, keeper)
             self._overwrites = tape.cloned
             self._find_structure(ids, weights)
         return self._traced(text, weights, tape)
@@ -252,12 +265,13 @@ class Model:
             )
         return self._trace(Encoded(answer[0].tolist(), prompt=len(asked)), made)
 
-    def estimate(self, n_tokens: int, capture: Capture = None) -> Estimate:
+    def estimate(self, n_tokens: int, capture: Capture = None, *, grad: bool = False) -> Estimate:
         """How much memory a trace of a text takes, and how large its file is, from the model's config alone; nothing runs.
 
         Args:
             n_tokens: Tokens in the text.
             capture: As for `trace`.
+            grad: As for `trace`.
 
         Raises:
             ValueError: ``n_tokens`` is below 1, or ``capture`` names what the model does not have.
@@ -265,7 +279,7 @@ class Model:
         Example:
             >>> mv.load().estimate(1024).tape  # doctest: +SKIP
         """
-        return estimate(self, n_tokens, wanted(capture, self.n_layers))
+        return estimate(self, n_tokens, wanted(capture, self.n_layers), grad=grad)
 
     @contextmanager
     def edited(self, *edits: Edit) -> Iterator[None]:

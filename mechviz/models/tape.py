@@ -19,6 +19,7 @@ from .watch import ModuleCall, Watch, first_tensor, swap
 
 if TYPE_CHECKING:
     from .editing import Editing
+    from .graph import Graph
     from .keeping import Keeper
 
 
@@ -70,6 +71,7 @@ class Tape:
         editing: The edits that it was made under, and that its replays make again.
         cloned: The blocks overwrite their inputs in place, so the tape holds copies.
         kept: Readings that were kept meanwhile: see `mechviz.models.keeping`.
+        graph: What gradients need, if it was asked for.
     """
 
     length: int
@@ -80,6 +82,7 @@ class Tape:
     editing: Editing
     cloned: bool = False
     kept: dict[Any, Any] = field(default_factory=dict)
+    graph: Graph | None = None
 
     @property
     def n_bytes(self) -> int:
@@ -194,8 +197,11 @@ def record(
     number = {block: layer for layer, block in enumerate(blocks)}
     numerics = Numerics.of(model)
     watch = Watch(number, clone=clone)
+    graph = keeper.graph if keeper else None
     recorder = Recorder(
-        where=lambda: watch.running[-1].module if watch.running else None, keep=keeper.hear if keeper else _witness
+        where=lambda: watch.running[-1].module if watch.running else None,
+        keep=keeper.hear if keeper else _witness,
+        detach=graph is None,
     )
     with (
         numerics.restored(),
@@ -219,7 +225,7 @@ def record(
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
     length = inputs["input_ids"].shape[1]
     kept = keeper.kept if keeper else {}
-    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone, kept)
+    return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone, kept, graph)
 
 
 def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) -> dict[str, Any]:
