@@ -26,7 +26,9 @@ class BlockPlan:
     single          ``post = pre + a A``
     ==============  ==========================================================================
 
-    A is the attention's (or mixer's) contribution, M the MLP's. ``norms`` are n1 and n2, or the module that is given ``mid``.
+    A is the attention's (or mixer's) contribution, M the MLP's. A block that also reads another stack adds C between the two
+    in the same way, and ``mid`` is the stream before it. ``norms`` are n1, n2 (and n3), or the modules that are given the
+    streams between the parts.
     ``neurons`` is the way to M from the down projection, whose input the neurons are; ``heads`` the way to A from the output
     projection, whose input is what the heads read. ``act`` is the activation function, and ``up`` (entries ``up_from``
     onwards of its output) what multiplies its result in a gated MLP.
@@ -37,6 +39,8 @@ class BlockPlan:
     attn_scale: float = 1.0
     mlp: str = ""
     mlp_scale: float = 1.0
+    cross: str = ""
+    cross_scale: float = 1.0
     norms: tuple[str, ...] = ()
     neurons: tuple[str, ...] = ()
     no_neurons: str = ""
@@ -49,7 +53,7 @@ class BlockPlan:
     @property
     def names(self) -> tuple[str, ...]:
         """Every module that a reading has to watch."""
-        parts = (self.attn, self.mlp, *self.norms, *self.neurons, *self.heads, self.act, self.up)
+        parts = (self.attn, self.cross, self.mlp, *self.norms, *self.neurons, *self.heads, self.act, self.up)
         return tuple(dict.fromkeys(name for name in parts if name))
 
     @property
@@ -76,23 +80,31 @@ class BlockPlan:
         """
         if self.kind is None:
             raise Unavailable(self.no_mid)
-        mid, holds = None, False
-        attn = (self.attn_scale, _stream(calls[self.attn].output, pre))
-        mlp = (self.mlp_scale, _stream(calls[self.mlp].output, pre)) if self.mlp else (1.0, torch.zeros_like(pre))
-        if self.kind == "single" or self.kind == "parallel":
-            holds = adds_up(post, (1.0, pre), attn, mlp)
+        if self.kind in ("single", "parallel"):
+            mid, holds = None, adds_up(post, (1.0, pre), *(self._added(part, calls, pre) for part in self.parts))
         elif self.kind == "sequential":
-            mid = _stream(calls[self.norms[0]].input, pre)
-            holds = adds_up(mid, (1.0, pre), attn) and adds_up(post, (1.0, mid), mlp)
-        elif self.kind == "post-norm":
-            first, second = (calls[name] for name in self.norms)
-            mid = _stream(first.output, pre)
-            holds = adds_up(_stream(first.input, pre), (1.0, pre), attn)
-            holds = holds and adds_up(_stream(second.input, pre), (1.0, mid), mlp)
-            holds = holds and torch.equal(_stream(second.output, pre), post)
+            streams = [pre, *(_stream(calls[name].input, pre) for name in self.norms), post]
+            sums = zip(streams[1:], streams, self.parts, strict=False)
+            mid, holds = streams[1], all(adds_up(b, (1.0, a), self._added(part, calls, pre)) for b, a, part in sums)
+        else:
+            given, made = (
+                [_stream(x, pre) for x in xs]
+                for xs in zip(*((calls[name].input, calls[name].output) for name in self.norms), strict=True)
+            )
+            sums = zip(given, [pre, *made], self.parts, strict=False)
+            mid, holds = made[0], all(adds_up(b, (1.0, a), self._added(part, calls, pre)) for b, a, part in sums)
+            holds = holds and torch.equal(made[-1], post)
         if not holds:
             raise Unavailable("its modules' outputs do not add up to what the block did to the stream in this text")
         return mid
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What adds to the stream, in order: "attn", "cross", "mlp", as far as there are such."""
+        return tuple(part for part in ("attn", "cross", "mlp") if getattr(self, part))
+
+    def _added(self, part: str, calls: Mapping[str, ModuleCall], like: torch.Tensor) -> tuple[float, torch.Tensor]:
+        return getattr(self, f"{part}_scale"), _stream(calls[getattr(self, part)].output, like)
 
     def check_neurons(self, calls: Mapping[str, ModuleCall]) -> torch.Tensor:
         """The input of the down projection ``[position, neuron]``, if its output is what the MLP contributes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,7 @@ class _Block:
     parts: list[_Part]
     attention: frozenset[str]  # names of the parts that carry what attention read, and nothing else
     experts: bool  # whether a router sends tokens to experts
+    crosses: bool = False  # whether one of its attentions reads another stack
 
     @property
     def writers(self) -> list[_Part]:
@@ -38,7 +40,12 @@ class _Block:
 
 
 def find_plan(
-    block: ModuleCall, calls: Sequence[ModuleCall], names: Mapping[nn.Module, str], attention: Sequence[nn.Module]
+    block: ModuleCall,
+    calls: Sequence[ModuleCall],
+    names: Mapping[nn.Module, str],
+    attention: Sequence[nn.Module],
+    *,
+    crosses: bool = False,
 ) -> BlockPlan:
     """Find the equation of a block.
 
@@ -47,6 +54,7 @@ def find_plan(
         calls: Copies of what each module was given and gave, in the order in which they were called.
         names: Names, inside the block, of its modules.
         attention: The modules that computed attention.
+        crosses: Whether one of them reads another stack.
     """
     assert block.input is not None and block.output is not None
     pre = block.input.reshape(-1, block.input.shape[-1])
@@ -57,7 +65,7 @@ def find_plan(
             parts.append(_Part(names[call.module], call.module, order, stream_of(call.input, pre), out))
     carriers = _carriers(pre, parts, [names[module] for module in attention if module in names])
     experts = any(mark in type(module).__name__.lower() for module in names for mark in ("expert", "moe"))
-    seen = _Block(pre, block.output.reshape(-1, block.output.shape[-1]), parts, carriers, experts)
+    seen = _Block(pre, block.output.reshape(-1, block.output.shape[-1]), parts, carriers, experts, crosses)
     for search in (_sequential, _post_norm, _parallel, _single):
         plan = search(seen)
         if plan is not None:
@@ -72,25 +80,56 @@ def _sequential(block: _Block) -> BlockPlan | None:
         if mid is None or mid.shape != block.pre.shape:
             continue
         before = [w for w in block.writers if w.order < reader.order and not reader.name.startswith(w.name + ".")]
-        after = [w for w in block.writers if w.order >= reader.order and w.name not in block.attention]
-        attn, mlp = _addend(mid, block.pre, before), _addend(block.post, mid, after)
-        if attn and mlp:
+        attn = _addend(mid, block.pre, before)
+        if not attn:
+            continue
+        after = [w for w in block.writers if w.order >= reader.order]
+        mlp = _addend(block.post, mid, [w for w in after if w.name not in block.attention])
+        if mlp:
             return BlockPlan("sequential", *attn, *mlp, norms=(reader.name,))
+        rest = _cross_then_mlp(block, reader, after) if block.crosses else None
+        if rest:
+            second, cross, mlp = rest
+            return BlockPlan("sequential", *attn, *mlp, *cross, norms=(reader.name, second))
+    return None
+
+
+def _cross_then_mlp(block: _Block, first: _Part, after: list[_Part]) -> Any:
+    """``(the reader of mid + C, C, M)`` with ``post = mid + C + M``, where ``first`` is given ``mid``."""
+    for second in (part for part in block.parts if part.order > first.order):
+        then = second.given
+        if then is None or first.given is None or then.shape != block.pre.shape or torch.equal(then, first.given):
+            continue
+        cross = _addend(then, first.given, [w for w in after if w.order < second.order])
+        mlp = _addend(block.post, then, [w for w in after if w.order >= second.order]) if cross else None
+        if mlp:
+            return second.name, cross, mlp
     return None
 
 
 def _post_norm(block: _Block) -> BlockPlan | None:
     streams = [(w, w.given) for w in block.writers if w.given is not None and w.given.shape == block.pre.shape]
-    for second, summed in streams:
-        if torch.equal(second.out, summed) or not torch.equal(second.out, block.post):
+    for last, summed in streams:
+        if torch.equal(last.out, summed) or not torch.equal(last.out, block.post):
             continue
-        for first, given in (pair for pair in streams if pair[0].order < second.order):
-            before = [w for w in block.writers if w.order < first.order]
-            between = [w for w in block.writers if first.order < w.order < second.order]
-            attn, mlp = _addend(given, block.pre, before), _addend(summed, first.out, between)
-            if attn and mlp:
-                return BlockPlan("post-norm", *attn, *mlp, norms=(first.name, second.name))
+        for first, given in (pair for pair in streams if pair[0].order < last.order):
+            attn = _addend(given, block.pre, [w for w in block.writers if w.order < first.order])
+            if not attn or torch.equal(first.out, given):
+                continue
+            mlp = _addend(summed, first.out, _between(block, first, last))
+            if mlp:
+                return BlockPlan("post-norm", *attn, *mlp, norms=(first.name, last.name))
+            middles = (pair for pair in streams if first.order < pair[0].order < last.order) if block.crosses else ()
+            for middle, then in middles:
+                cross = _addend(then, first.out, _between(block, first, middle))
+                mlp = _addend(summed, middle.out, _between(block, middle, last)) if cross else None
+                if cross and mlp and not torch.equal(middle.out, then):
+                    return BlockPlan("post-norm", *attn, *mlp, *cross, norms=(first.name, middle.name, last.name))
     return None
+
+
+def _between(block: _Block, first: _Part, last: _Part) -> list[_Part]:
+    return [w for w in block.writers if first.order < w.order < last.order]
 
 
 def _parallel(block: _Block) -> BlockPlan | None:
