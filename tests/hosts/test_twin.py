@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from driver import REPOSITORY, SETUP, new_page, wait_until, write_notebook
+from seen import SEEN
 
 HOSTILE = [
     "</script><script>globalThis.pwned=1</script>",
@@ -83,7 +84,7 @@ def test_reopened_and_trusted_it_is_the_interactive_twin(notebook, executed, app
     nb.trust()
     for cell in (1, 2, 3):
         nb.scroll(cell)
-        wait_until(lambda cell=cell: nb.visible(cell) == ["twin"])
+        wait_until(lambda cell=cell: nb.visible(cell) == [SEEN[app]["trusted"]])
     twin = nb.twin(1)
     assert twin.evaluate("document.querySelector('.mechviz').dataset.mechvizLive") == "false"
     twin.locator("[role=option][data-i='7']").first.click()
@@ -114,24 +115,35 @@ def test_the_twin_follows_the_theme(notebook, executed):
     nb.theme("JupyterLab Light")
 
 
-def test_executed_again_the_live_picture_takes_its_place(notebook, executed):
-    nb = notebook(CELLS[:2], outputs=outputs(executed)[:2])
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_asked_to_be_static_it_is_the_interactive_page_at_once(notebook, app):
+    nb = notebook([SETUP, "mv.output('static')\nmv.tokens(words(3), [1, 2, 3])"], app=app)
+    nb.run_all()
+    nb.twin(1)
+    assert nb.visible(1) == [SEEN[app]["static"]]
+    assert nb.requests.outside() == []
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_executed_again_the_live_picture_takes_its_place(notebook, executed, app):
+    nb = notebook(CELLS[:2], outputs=outputs(executed)[:2], app=app)
     nb.trust()
     nb.twin(1)
     nb.run(0)
     nb.run(1)
     nb.figure(1)
-    assert nb.visible(1) == ["live"]
+    assert nb.visible(1) == [SEEN[app]["running"]]
     # The new twin does no work: its frame is not even made.
     nb.cell(1).locator(".mechviz-twin").wait_for(state="attached")
     assert nb.cell(1).locator("iframe").count() == 0
 
 
-def test_untrusted_it_is_the_still(notebook, executed):
-    nb = notebook(CELLS, outputs=outputs(executed))
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_untrusted_it_is_the_still(notebook, executed, app):
+    nb = notebook(CELLS, outputs=outputs(executed), app=app)
     for cell in (1, 2, 3):
         nb.scroll(cell)
-        assert nb.visible(cell) == ["still"]
+        assert nb.visible(cell) == [SEEN[app]["untrusted"]]
     assert nb.page.locator(".mechviz-still img").count() >= 1
     assert nb.page.evaluate("globalThis.pwned") is None
     assert HOSTILE[0] in nb.cell(3).inner_text()
