@@ -78,7 +78,7 @@ def write(figure: FigureData) -> str:
         id: {
             "kind": view.kind,
             "props": wire.replace(view.props, refer),
-            "provenance": _plain(view.provenance),
+            "provenance": plain(view.provenance),
             "heights": {str(width): height for width, height in view.heights.items()},
         }
         for id, view in figure.views.items()
@@ -212,6 +212,6 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _plain(provenance: Mapping[str, Any]) -> Any:
+def plain(provenance: Mapping[str, Any]) -> Any:
     """Provenance as JSON: whatever else stands in it as its text, NaN too."""
     return json.loads(json.dumps(dict(provenance), default=str), parse_constant=str)

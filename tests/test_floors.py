@@ -53,7 +53,7 @@ HEAVY = {"torch", "transformers", "safetensors", "tokenizers", "plotly"}
 MAY_BE_HEAVY = ["models/*", "analysis/*", "demo/*", "scan/*", "bench"]
 
 BROWSER_FLOORS = [
-    ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "compiler/*"],
+    ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "export/paper", "compiler/*"],
     ["scale", "number", "theme", "backend", "compiler"],
     ["style"],
     ["figure.svelte", "pattern/*"],

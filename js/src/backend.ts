@@ -7,6 +7,12 @@ export interface Answer {
   arrays: NdArray[];
 }
 
+/** A figure as it stands on the page. */
+export interface Shown {
+  host: HTMLElement;
+  selection: Selection;
+}
+
 export interface Backend {
   /** True when a kernel can answer questions; a page holds all it will ever know. */
   readonly live: boolean;
@@ -14,6 +20,8 @@ export interface Backend {
   load(id: string): Promise<NdArray | undefined>;
   /** Ask the kernel something about a view. Rejects with `Superseded` when a newer question of the same name was asked. */
   ask?(view: string, name: string, args: unknown): Promise<Answer>;
+  /** The whole figure as a file, as it is now: a page that opens without a network, or its data. */
+  file?(kind: 'html' | 'json', shown: Shown): Promise<Blob>;
   /** Tell Python what the reader picked. */
   writeSelection?(selection: Selection): void;
 }

@@ -1,5 +1,6 @@
 /** A figure in the browser: its views' props with arrays in place, one selection, one hover, the theme. */
 import type { Answer, Backend } from './backend';
+import type { Paper } from './export/paper';
 import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
 import type { StyleJson } from './style';
 import type { Header, NdArray } from './wire';
@@ -14,6 +15,8 @@ export interface FigureJson {
   selection_id?: string;
   /** Defaults of `mv.style`. */
   style?: StyleJson;
+  /** Drawn for print. */
+  paper?: Paper;
   /** Modules of users' components by key; only the full bundle runs them (user/modules.ts). */
   code?: Record<string, unknown>;
 }
@@ -66,6 +69,8 @@ export interface Hover {
   step?: number;
 }
 
+const NOTHING: Hover = {};
+
 export interface View {
   id: string;
   kind: string;
@@ -77,17 +82,18 @@ export class Figure {
   layout = $state.raw<Layout>({ kind: 'column', items: [] });
   views = $state.raw<Record<string, View>>({});
   selection = $state.raw<Selection>(emptySelection());
-  hover = $state.raw<Hover>({});
+  /** Drawn for print: nothing is pointed at, and what is picked stays. */
+  paper = $state.raw<Paper>();
   /** What stands above the picture when it is not what Python meant to show. */
   problem = $state<string>();
-  /** Set by mount from the luminance of the ground; colours must be read again when it changes. */
-  theme = $state<'light' | 'dark'>('light');
   /** Its width in CSS pixels when it was mounted: what a view goes by until it has measured its own. */
   width = 0;
   /** Defaults that views begin with. */
   style: StyleJson = {};
   /** Modules of users' components (user/modules.ts). */
   code = $state.raw<Record<string, unknown>>({});
+  #hover = $state.raw<Hover>({});
+  #theme = $state<'light' | 'dark'>('light');
   #lazies = new Map<string, LazyArray>();
   #arrays = new Map<string, NdArray>();
   #updates = 0;
@@ -97,6 +103,23 @@ export class Figure {
     /** The element that carries the design tokens (the shadow host). */
     readonly host: HTMLElement,
   ) {}
+
+  get hover(): Hover {
+    return this.paper ? NOTHING : this.#hover;
+  }
+
+  set hover(hover: Hover) {
+    this.#hover = hover;
+  }
+
+  /** Set by mount from the luminance of the ground; colours must be read again when it changes, or on paper. */
+  get theme(): 'light' | 'dark' {
+    return this.paper ? 'light' : this.#theme;
+  }
+
+  set theme(theme: 'light' | 'dark') {
+    this.#theme = theme;
+  }
 
   get live(): boolean {
     return this.backend.live;
@@ -136,6 +159,7 @@ export class Figure {
 
   /** The reader picked something: every view of the figure follows, and Python sees it. */
   pick(change: Change): void {
+    if (this.paper) return;
     const next = changed(this.selection, change);
     if (sameSelection(next, this.selection)) return;
     this.selection = next;

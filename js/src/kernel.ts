@@ -60,6 +60,11 @@ export class KernelBackend implements Backend {
     });
   }
 
+  async file(kind: 'html' | 'json'): Promise<Blob> {
+    const { arrays } = await this.ask('', 'file', kind);
+    return new Blob([arrays[0].data as Uint8Array<ArrayBuffer>]);
+  }
+
   writeSelection(selection: Selection): void {
     this.model.set('selection', selection);
     this.model.save_changes();

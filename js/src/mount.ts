@@ -1,6 +1,7 @@
 /** One way to put a figure on a page, for the live widget and for standalone files alike. */
 import { mount, unmount, type Component } from 'svelte';
 import type { Backend } from './backend';
+import { PAPER_STYLE, setPaper } from './export/paper';
 import { svgPicture, type PictureOptions } from './export/picture';
 import { Figure, type FigureJson } from './figure.svelte';
 import FigureView from './FigureView.svelte';
@@ -35,7 +36,7 @@ export async function mountFigure(
   host.dataset.mechvizLive = String(backend.live);
   el.append(host);
   const root = host.attachShadow({ mode: 'open' });
-  root.append(Object.assign(document.createElement('style'), { textContent: tokens + FULL_SCREEN }));
+  root.append(Object.assign(document.createElement('style'), { textContent: tokens + FULL_SCREEN + PAPER_STYLE }));
   const target = document.createElement('div');
   root.append(target);
   signal.addEventListener('abort', () => host.remove());
@@ -45,6 +46,7 @@ export async function mountFigure(
   figure.style = json.style ?? {};
   applyStyle(host, figure.style);
   figure.receive(json.selection);
+  if (json.paper) setPaper(figure, json.paper);
   // A figure that is long on its way says so; one that comes at once does not flicker.
   const late = setTimeout(() => (target.textContent = say('state.loading')), 400);
   try {
@@ -60,8 +62,8 @@ export async function mountFigure(
   figure.width = await placed(host, signal);
   if (signal.aborted) return figure;
   const setTheme = (theme: Theme) => {
-    host.dataset.theme = theme;
     figure.theme = theme;
+    host.dataset.theme = figure.theme;
   };
   if (figure.style.theme) setTheme(figure.style.theme);
   else watchTheme(host, setTheme, signal);

@@ -1,7 +1,9 @@
 /** The backend of a standalone page: arrays lie in it as gzip + base64 in inert script elements. */
-import type { Backend } from './backend';
+import type { Backend, Shown } from './backend';
+import { figureFile, pageFile } from './export/pagefile';
 import type { FigureJson } from './figure.svelte';
 import { decode, type NdArray } from './wire';
+import { say } from './words';
 
 export class PageBackend implements Backend {
   readonly live = false;
@@ -18,7 +20,25 @@ export class PageBackend implements Backend {
     return loading;
   }
 
+  async file(kind: 'html' | 'json', { host, selection }: Shown): Promise<Blob> {
+    await parsed(this.document);
+    if (kind === 'html') return new Blob([pageFile(this.document, host, selection)], { type: 'text/html' });
+    const ids = Object.keys(this.figure.arrays);
+    const found = await Promise.all(ids.map(async (id) => [id, await this.#bytes(id)] as const));
+    const bytes = new Map(found.flatMap(([id, buffer]) => (buffer ? [[id, new Uint8Array(buffer)] as const] : [])));
+    if (bytes.size < ids.length) throw new Error(say('export.absent', { n: bytes.size, all: ids.length }));
+    const views = [...host.shadowRoot!.querySelectorAll<HTMLElement>('[data-view]')];
+    const heights = Object.fromEntries(views.map((view) => [view.dataset.view!, view.offsetHeight]));
+    const text = figureFile(this.figure, selection, { bytes, width: host.offsetWidth, heights });
+    return new Blob([text], { type: 'application/json' });
+  }
+
   async #read(id: string): Promise<NdArray | undefined> {
+    const bytes = await this.#bytes(id);
+    return bytes && decode(this.figure.arrays[id], bytes);
+  }
+
+  async #bytes(id: string): Promise<ArrayBuffer | undefined> {
     const header = this.figure.arrays[id] as (FigureJson['arrays'][string] & { blob?: string }) | undefined;
     if (!header?.blob) return undefined;
     const selector = `script[data-blob="${header.blob}"]`;
@@ -28,8 +48,7 @@ export class PageBackend implements Backend {
       await parsed(this.document);
       element = this.document.querySelector(selector);
     }
-    if (!element) return undefined;
-    return decode(header, await inflate(element.textContent ?? ''));
+    return element ? inflate(element.textContent ?? '') : undefined;
   }
 }
 
