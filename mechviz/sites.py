@@ -1,7 +1,7 @@
 """Addresses inside a model, as objects that are equal to their strings.
 
-    Head(5, 1)              "L5H1"          also "5.1"
-    Neuron(3, 17)           "L3N17"
+    Head(5, 1)              "L5H1"          also "5.1", "blocks.5.attn.hook_z[1]", "blocks.5.attn.hook_pattern[:, 1]"
+    Neuron(3, 17)           "L3N17"         also "blocks.3.mlp.hook_post[17]"
     Residual(5, "pre")      "L5.resid_pre"  also "L5.pre", "blocks.5.hook_resid_pre"
     MLP(3)                  "L3.mlp"        also "blocks.3.hook_mlp_out"
     Attention(3)            "L3.attn"       also "blocks.3.hook_attn_out"
@@ -21,7 +21,7 @@ Point: TypeAlias = Literal["pre", "mid", "post"]
 FORMS = (
     'a head "L5H1" or "5.1", a neuron "L3N17", the residual stream "L5.resid_pre", "L5.resid_mid" or "L5.resid_post", '
     'an MLP "L3.mlp", an attention layer "L3.attn" (with "encoder." and the like in front where a model has several '
-    'stacks), or a TransformerLens name such as "blocks.5.hook_resid_post"'
+    'stacks), or a TransformerLens name such as "blocks.5.hook_resid_post" or "blocks.5.attn.hook_z[1]"'
 )
 
 _STACK = r"(?:(?P<stack>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.)?"
@@ -30,27 +30,32 @@ _OWN = re.compile(
     + r"(?:L(?P<layer>\d+)(?:H(?P<head>\d+)|N(?P<neuron>\d+)|\.(?:resid_)?(?P<point>pre|mid|post)|\.(?P<whole>mlp|attn))"
     + r"|(?P<short_layer>\d+)\.(?P<short_head>\d+))"
 )
-_LENS = re.compile(r"blocks\.(?P<layer>\d+)\.(?P<hook>[\w.]+)")
-# TransformerLens hook -> the kind of site it names. Bridge models (TransformerLens 4) also know a block by its ends.
-_LENS_RESIDUAL: dict[str, Point] = {
-    "hook_resid_pre": "pre",
-    "hook_resid_mid": "mid",
-    "hook_resid_post": "post",
-    "hook_in": "pre",
-    "hook_out": "post",
+_LENS = re.compile(r"blocks\.(?P<layer>\d+)\.(?P<hook>[\w.]+)(?:\[(?P<index>[\d:,\s]+)\])?")
+# TransformerLens hook inside a block -> what a trace calls it. Models of TransformerLens 4 also know some by their modules.
+HOOKS = {
+    "hook_resid_pre": "resid_pre",
+    "hook_resid_mid": "resid_mid",
+    "hook_resid_post": "resid_post",
+    "hook_in": "resid_pre",
+    "hook_out": "resid_post",
+    "hook_attn_out": "attn_out",
+    "attn.hook_out": "attn_out",
+    "hook_mlp_out": "mlp_out",
+    "mlp.hook_out": "mlp_out",
+    "attn.hook_rot_q": "q",
+    "attn.hook_rot_k": "k",
+    "attn.hook_q": "q",
+    "attn.hook_k": "k",
+    "attn.hook_v": "v",
+    "attn.hook_z": "z",
+    "attn.hook_result": "result",
+    "attn.hook_pattern": "pattern",
+    "mlp.hook_post": "neurons",
+    "mlp.hook_pre": "gate",
+    "mlp.hook_pre_linear": "up",
 }
-_LENS_WHOLE = {"hook_attn_out": "attn", "attn.hook_out": "attn", "hook_mlp_out": "mlp", "mlp.hook_out": "mlp"}
-_LENS_PER_UNIT = {
-    "attn.hook_q": "head",
-    "attn.hook_k": "head",
-    "attn.hook_v": "head",
-    "attn.hook_z": "head",
-    "attn.hook_result": "head",
-    "attn.hook_pattern": "head",
-    "attn.hook_attn_scores": "head",
-    "mlp.hook_pre": "neuron",
-    "mlp.hook_post": "neuron",
-}
+# Where its arrays have the axis of heads or neurons, of those that are one per unit of ours (a key head is not).
+_UNIT_AXIS = {"q": 2, "z": 2, "result": 2, "pattern": 1, "neurons": 2, "gate": 2, "up": 2}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -172,7 +177,7 @@ def parse(x: Site | str) -> Site:
     text = x.strip()
     lens = _LENS.fullmatch(text)
     if lens:
-        return _from_lens(text, int(lens["layer"]), lens["hook"])
+        return _from_lens(text, lens)
     found = _OWN.fullmatch(text)
     if not found:
         raise ValueError(f"{x!r} is not a site. Forms: {FORMS}")
@@ -193,13 +198,39 @@ def _from_own(found: re.Match[str]) -> Site:
     return MLP(layer, stack=stack) if found["whole"] == "mlp" else Attention(layer, stack=stack)
 
 
-def _from_lens(text: str, layer: int, hook: str) -> Site:
-    if hook in _LENS_RESIDUAL:
-        return Residual(layer, _LENS_RESIDUAL[hook])
-    if hook in _LENS_WHOLE:
-        return MLP(layer) if _LENS_WHOLE[hook] == "mlp" else Attention(layer)
-    unit = _LENS_PER_UNIT.get(hook)
-    if unit:
-        example = f"L{layer}H0" if unit == "head" else f"L{layer}N0"
-        raise ValueError(f'{text!r} names every {unit} of layer {layer}; a site is one {unit}, such as "{example}"')
-    raise ValueError(f"{text!r} is not a site. Forms: {FORMS}")
+def hook_of(x: object) -> tuple[str, int] | None:
+    """What a trace calls the array that a TransformerLens name stands for, and its layer; None for any other name.
+
+    Example:
+        >>> hook_of("blocks.5.attn.hook_pattern"), hook_of("L5H1")
+        (('pattern', 5), None)
+    """
+    found = _LENS.fullmatch(x.strip()) if isinstance(x, str) else None
+    if found is None or found["index"] is not None or found["hook"] not in HOOKS:
+        return None
+    return HOOKS[found["hook"]], int(found["layer"])
+
+
+def _from_lens(text: str, found: re.Match[str]) -> Site:
+    layer, name = int(found["layer"]), HOOKS.get(found["hook"])
+    unit = None if found["index"] is None else _unit(found["index"], _UNIT_AXIS.get(name or "", -1))
+    if name is None or (found["index"] is not None and unit is None):
+        raise ValueError(f"{text!r} is not a site. Forms: {FORMS}")
+    if unit is not None:
+        return Neuron(layer, unit) if name in ("neurons", "gate", "up") else Head(layer, unit)
+    if name.startswith("resid_"):
+        return Residual(layer, cast("Point", name.removeprefix("resid_")))
+    if name in ("attn_out", "mlp_out"):
+        return MLP(layer) if name == "mlp_out" else Attention(layer)
+    kind, example = ("neuron", f"L{layer}N0") if name in ("neurons", "gate", "up") else ("head", f"L{layer}H0")
+    hook = "" if name in ("k", "v") else f' or "blocks.{layer}.{found["hook"]}[0]"'
+    raise ValueError(f'{text!r} names every {kind} of layer {layer}; a site is one {kind}, such as "{example}"{hook}')
+
+
+def _unit(index: str, axis: int) -> int | None:
+    """The head or neuron that an index such as "1" or ":, :, 1" picks, if it picks one; ``axis`` -1 has none."""
+    parts = [part.strip() for part in index.split(",")]
+    if axis < 0 or parts.count(":") != len(parts) - 1:
+        return None
+    at, number = next((k, part) for k, part in enumerate(parts) if part != ":")
+    return int(number) if number.isdigit() and (at == axis or len(parts) == 1) else None

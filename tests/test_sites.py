@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechviz.sites import MLP, Attention, Head, Neuron, Residual, parse
+from mechviz.sites import MLP, Attention, Head, Neuron, Residual, hook_of, parse
 
 CANONICAL = [
     (Head(5, 1), "L5H1"),
@@ -68,8 +68,47 @@ def test_what_is_no_site_lists_the_forms(bad):
 
 @pytest.mark.parametrize(("hook", "example"), [("attn.hook_pattern", "L5H0"), ("mlp.hook_post", "L5N0")])
 def test_hooks_that_name_every_unit_say_so(hook, example):
-    with pytest.raises(ValueError, match=f'of layer 5; a site is one .* such as "{example}"'):
+    with pytest.raises(
+        ValueError, match=rf'of layer 5; a site is one .* such as "{example}" or "blocks.5.{hook}\[0\]"'
+    ):
         parse(f"blocks.5.{hook}")
+    with pytest.raises(ValueError, match=r'names every head of layer 5; a site is one head, such as "L5H0"$'):
+        parse("blocks.5.attn.hook_k")
+
+
+@pytest.mark.parametrize(
+    ("name", "site"),
+    [
+        ("blocks.5.attn.hook_z[3]", "L5H3"),
+        ("blocks.5.attn.hook_z[:, :, 3]", "L5H3"),
+        ("blocks.5.attn.hook_pattern[:,3]", "L5H3"),
+        ("blocks.5.attn.hook_pattern[:, 3, :, :]", "L5H3"),
+        ("blocks.5.attn.hook_result[:, :, 3]", "L5H3"),
+        ("blocks.0.mlp.hook_post[17]", "L0N17"),
+        ("blocks.0.mlp.hook_pre[:, :, 17]", "L0N17"),
+    ],
+)
+def test_one_unit_of_a_hook(name, site):
+    assert parse(name) == site
+
+
+@pytest.mark.parametrize("index", [":, 3", "1, 2", ":", "3, :, :", "", ":, :, 1:2"])
+def test_an_index_that_is_no_one_head(index):
+    with pytest.raises(ValueError, match="is not a site"):
+        parse(f"blocks.5.attn.hook_z[{index}]")
+
+
+def test_a_key_head_may_be_read_by_several_heads():
+    with pytest.raises(ValueError, match="is not a site"):
+        parse("blocks.5.attn.hook_k[1]")
+
+
+def test_names_of_whole_layers():
+    assert hook_of("blocks.5.attn.hook_pattern") == ("pattern", 5)
+    assert hook_of("blocks.2.hook_resid_mid") == ("resid_mid", 2)
+    assert [hook_of(x) for x in ("L5H1", "blocks.5.attn.hook_z[1]", "blocks.5.ln1.hook_scale", Head(5, 1))] == [
+        None
+    ] * 4
 
 
 def test_numbers_that_arrays_give():
