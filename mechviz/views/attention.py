@@ -146,7 +146,7 @@ def attention(
         },
         title=title,
         site=first.name,
-        provenance=text.provenance,
+        provenance={**text.provenance, "precision": encoding.precision},
         answers={"value": lambda args: sources[args["head"]].line(args)},
         still=lambda: attention_still(
             np.tril(first.weights()) if triangle else first.weights(),

@@ -1,6 +1,10 @@
 /** Where things stand in a heat map of queries × keys, worked out without a DOM. */
-import type { Cell, Direction, Line, Pattern } from '../pattern/pattern';
+import { colorAt, css, textOn } from '../color';
+import { lastColumn } from '../pattern/dense';
+import type { Cell, Direction, Line, Pattern, Tile } from '../pattern/pattern';
+import { position } from '../scale';
 import type { TokensJson } from '../views/types';
+import { rowMaxima, scaled, type Look } from './cells';
 import { labelOf, place, thinned, type Wish } from './label';
 
 /** All in CSS pixels, from the top left corner of the drawing. */
@@ -129,4 +133,39 @@ export function strongIn(line: Line | undefined, limit: number): Set<number> {
   if (line)
     for (let i = 0; i < line.values.length; i++) if (Math.abs(line.values[i]) >= limit) found.add(line.start + i);
   return found;
+}
+
+/** A number that stands in its cell. */
+export interface CellNumber extends Cell {
+  text: string;
+  color: string;
+}
+
+/** The weights of a tile that are told in their cells: those of a tenth of the scale and more, in a colour to read. */
+export function numbersIn(tile: Tile, look: Look): CellNumber[] {
+  const full = Math.max(...look.scale.limits.map(Math.abs));
+  const maxima = look.perRow ? rowMaxima(tile, look.causal) : undefined;
+  const found: CellNumber[] = [];
+  for (let query = 0; query < tile.rows; query++) {
+    const last = look.causal ? lastColumn(tile, query) : tile.cols - 1;
+    for (let key = 0; key <= last; key++) {
+      const value = tile.values[query * tile.cols + key];
+      const shown = scaled(value, look.perRow, maxima?.[query] ?? 0);
+      if (!(Math.abs(shown) >= full / 10) || Math.abs(value) === Infinity) continue;
+      const fill = colorAt(look.palette.lut, position(look.scale, shown));
+      const text = brief(value, full);
+      if (text) found.push({ query, key, text, color: css(textOn(fill, look.palette.foreground)) });
+    }
+  }
+  return found;
+}
+
+/** ".95", "1", "−.3", "2.4", "12": at most four characters, so that it fits a cell; "" where it would not, or say little. */
+export function brief(value: number, full: number): string {
+  if (full < 0.5) return '';
+  const size = Math.abs(value);
+  const text = size.toFixed(full <= 1 ? 2 : full < 10 ? 1 : 0).replace(/^0\./, '.');
+  const short = Number(text) === 1 ? '1' : text;
+  const whole = value < 0 ? `\u2212${short}` : short;
+  return whole.length <= 4 && Number(short) !== 0 ? whole : '';
 }
