@@ -2,9 +2,11 @@
 
     Head(5, 1)              "L5H1"          also "5.1", "blocks.5.attn.hook_z[1]", "blocks.5.attn.hook_pattern[:, 1]"
     Neuron(3, 17)           "L3N17"         also "blocks.3.mlp.hook_post[17]"
+    Neuron(3, 17, expert=2) "L3E2N17"
     Residual(5, "pre")      "L5.resid_pre"  also "L5.pre", "blocks.5.hook_resid_pre"
     MLP(3)                  "L3.mlp"        also "blocks.3.hook_mlp_out"
     Attention(3)            "L3.attn"       also "blocks.3.hook_attn_out"
+    Feature(d, 1234)        "name/1234"     where d.name is "name"; what d does not explain is "name/error"
 
 A model with more than one stack of layers puts the stack's name in front: ``Head(5, 1, stack="encoder")`` is "encoder.L5H1".
 """
@@ -14,22 +16,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields
 from operator import index
-from typing import ClassVar, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast
+from weakref import WeakValueDictionary
 
 Point: TypeAlias = Literal["pre", "mid", "post"]
 
 FORMS = (
-    'a head "L5H1" or "5.1", a neuron "L3N17", the residual stream "L5.resid_pre", "L5.resid_mid" or "L5.resid_post", '
-    'an MLP "L3.mlp", an attention layer "L3.attn" (with "encoder." and the like in front where a model has several '
+    'a head "L5H1" or "5.1", a neuron "L3N17" (of an expert "L3E2N17"), the residual stream "L5.resid_pre", "L5.resid_mid" or "L5.resid_post", '
+    'an MLP "L3.mlp", an attention layer "L3.attn", a feature "<dictionary>/12" (with "encoder." and the like in front where a model has several '
     'stacks), or a TransformerLens name such as "blocks.5.hook_resid_post" or "blocks.5.attn.hook_z[1]"'
 )
 
 _STACK = r"(?:(?P<stack>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.)?"
 _OWN = re.compile(
     _STACK
-    + r"(?:L(?P<layer>\d+)(?:H(?P<head>\d+)|N(?P<neuron>\d+)|\.(?:resid_)?(?P<point>pre|mid|post)|\.(?P<whole>mlp|attn))"
+    + r"(?:L(?P<layer>\d+)(?:H(?P<head>\d+)|(?:E(?P<expert>\d+))?N(?P<neuron>\d+)|\.(?:resid_)?(?P<point>pre|mid|post)|\.(?P<whole>mlp|attn))"
     + r"|(?P<short_layer>\d+)\.(?P<short_head>\d+))"
 )
+_FEATURE = re.compile(r"(?P<name>.+)/(?P<feature>\d+|error)")
 _LENS = re.compile(r"blocks\.(?P<layer>\d+)\.(?P<hook>[\w.]+)(?:\[(?P<index>[\d:,\s]+)\])?")
 # TransformerLens hook inside a block -> what a trace calls it. Models of TransformerLens 4 also know some by their modules.
 HOOKS = {
@@ -68,22 +72,15 @@ class _Site:
 
     def __post_init__(self) -> None:
         for name in self._counted:
-            value = getattr(self, name)
-            try:
-                number = -1 if isinstance(value, bool) else index(value)  # what argmax gives is one, too
-            except TypeError:
-                number = -1
-            if number < 0:
-                raise ValueError(f"{name} must be an integer >= 0; got {value!r}")
-            object.__setattr__(self, name, number)
+            object.__setattr__(self, name, _count(getattr(self, name), name))
 
     def _local(self) -> str:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        stack = f", stack={self.stack!r}" if self.stack else ""
-        own = ", ".join(repr(getattr(self, f.name)) for f in fields(self) if f.name != "stack")
-        return f"{type(self).__name__}({own}{stack})"
+        own = [repr(getattr(self, f.name)) for f in fields(self) if not f.kw_only]
+        named = [(f.name, value) for f in fields(self) if f.kw_only and (value := getattr(self, f.name)) != f.default]
+        return f"{type(self).__name__}({', '.join([*own, *(f'{name}={value!r}' for name, value in reversed(named))])})"
 
     def __str__(self) -> str:
         return f"{self.stack}.{self._local()}" if self.stack else self._local()
@@ -108,13 +105,20 @@ class Head(_Site):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Neuron(_Site):
-    """One MLP neuron, an input of the down projection: ``Neuron(3, 17)``, "L3N17"."""
+    """One MLP neuron, an input of the down projection: ``Neuron(3, 17)``, "L3N17".
+
+    Of an MLP that routes tokens to experts it is a neuron of one of them: ``Neuron(3, 17, expert=2)``, "L3E2N17".
+    """
 
     neuron: int
-    _counted = ("layer", "neuron")
+    expert: int | None = field(default=None, kw_only=True)
+
+    @property
+    def _counted(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("layer", "neuron") if self.expert is None else ("layer", "expert", "neuron")
 
     def _local(self) -> str:
-        return f"L{self.layer}N{self.neuron}"
+        return f"L{self.layer}{'' if self.expert is None else f'E{self.expert}'}N{self.neuron}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,7 +155,54 @@ class Attention(_Site):
         return f"L{self.layer}.attn"
 
 
-Site: TypeAlias = Head | Neuron | Residual | MLP | Attention
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Feature(_Site):
+    """One feature of a dictionary (a sparse autoencoder, probe directions, a basis): ``Feature(d, 1234)``, "name/1234".
+
+    ``Feature(d, "error")`` is what the dictionary leaves unexplained at its place: the values minus their reconstruction.
+    A string finds the newest dictionary of that name that is still in use.
+
+    Raises:
+        ValueError: ``feature`` is neither "error" nor one of the dictionary's.
+    """
+
+    dictionary: Any
+    feature: int | Literal["error"]
+
+    def __init__(self, dictionary: Any, feature: Any) -> None:
+        if feature != "error":
+            feature = _count(feature, "feature")
+            if dictionary.n_features is not None and feature >= dictionary.n_features:
+                raise ValueError(f"{dictionary.name} has features 0 to {dictionary.n_features - 1}; got {feature}")
+        place = (dictionary.at.layer, dictionary.at.stack)
+        for name, value in zip(("layer", "stack", "dictionary", "feature"), (*place, dictionary, feature), strict=True):
+            object.__setattr__(self, name, value)
+
+    def __str__(self) -> str:
+        return f"{self.dictionary.name}/{self.feature}"
+
+    def __repr__(self) -> str:
+        return f"Feature({self.dictionary.name!r}, {self.feature!r})"
+
+
+Site: TypeAlias = Head | Neuron | Residual | MLP | Attention | Feature
+
+_dictionaries: WeakValueDictionary[str, Any] = WeakValueDictionary()  # those that strings can name
+
+
+def name_dictionary(dictionary: Any) -> None:
+    """Let strings such as "name/1234" find the features of a dictionary, for as long as it lives."""
+    _dictionaries[dictionary.name] = dictionary
+
+
+def _count(value: object, name: str) -> int:
+    try:
+        number = -1 if isinstance(value, bool) else index(value)  # type: ignore[arg-type]  # argmax gives one, too
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"{name} must be an integer >= 0; got {value!r}")
+    return number
 
 
 def parse(x: Site | str) -> Site:
@@ -179,6 +230,9 @@ def parse(x: Site | str) -> Site:
     if lens:
         return _from_lens(text, lens)
     found = _OWN.fullmatch(text)
+    feature = None if found else _FEATURE.fullmatch(text)
+    if feature:
+        return _from_feature(feature)
     if not found:
         raise ValueError(f"{x!r} is not a site. Forms: {FORMS}")
     return _from_own(found)
@@ -192,10 +246,21 @@ def _from_own(found: re.Match[str]) -> Site:
     if found["head"] is not None:
         return Head(layer, int(found["head"]), stack=stack)
     if found["neuron"] is not None:
-        return Neuron(layer, int(found["neuron"]), stack=stack)
+        expert = None if found["expert"] is None else int(found["expert"])
+        return Neuron(layer, int(found["neuron"]), expert=expert, stack=stack)
     if found["point"] is not None:
         return Residual(layer, cast("Point", found["point"]), stack=stack)
     return MLP(layer, stack=stack) if found["whole"] == "mlp" else Attention(layer, stack=stack)
+
+
+def _from_feature(found: re.Match[str]) -> Feature:
+    dictionary = _dictionaries.get(found["name"])
+    if dictionary is None:
+        known = ", ".join(sorted(_dictionaries)) or "there are none"
+        raise ValueError(
+            f"{found[0]!r} names a feature, but no dictionary in use is called {found['name']!r} ({known})"
+        )
+    return Feature(dictionary, "error" if found["feature"] == "error" else int(found["feature"]))
 
 
 def hook_of(x: object) -> tuple[str, int] | None:
