@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mechviz.from_cache import from_cache
 from mechviz.notebook import output
 from mechviz.opening import open as open  # not in __all__: `import *` must not hide Python's own
 from mechviz.selection import Selection
@@ -43,6 +44,7 @@ __all__ = [
     "attention",
     "column",
     "edit",
+    "from_cache",
     "knock_out",
     "load",
     "output",

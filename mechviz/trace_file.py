@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,8 +39,10 @@ class SavedTrace:
 
     tokens: Tokens
     attention: PatternStack
+    _kind: ClassVar[str] = "saved trace"
+    _lacks: ClassVar[str] = "was not saved; the file holds"
 
-    def __init__(self, manifest: Mapping[str, Any], arrays: _Arrays) -> None:
+    def __init__(self, manifest: Mapping[str, Any], arrays: Callable[[str], np.ndarray]) -> None:
         self.tokens = Tokens(**{name: _tupled(value) for name, value in manifest["tokens"].items()})
         self._manifest, self._arrays = manifest, arrays
         self._layers: dict[str, Any] = {}
@@ -57,15 +59,15 @@ class SavedTrace:
         if name in ("attention", "pattern", *LAYERED):
             return self._layers["attention" if name == "pattern" else name]
         if name not in WHOLE:
-            raise AttributeError(f"a saved trace has no {name!r}: that needs the model")
+            raise AttributeError(f"a {self._kind} has no {name!r}: that needs the model")
         if name not in self._manifest["held"]:
-            raise Unavailable(f"{name} was not saved; the file holds {', '.join(self._manifest['held'])}")
+            raise Unavailable(f"{name} {self._lacks} {', '.join(self._manifest['held'])}")
         array = self._arrays(name)
         return _with_quantity(array, self._manifest["quantity"]) if name == "loss" else array
 
     def _missing(self, name: str) -> dict[int, str]:
         told = {int(layer): reason for layer, reason in self._manifest["missing"].get(name, {}).items()}
-        unsaved = f"it was not saved; the file holds {', '.join(self._manifest['held'])}"
+        unsaved = f"it {self._lacks} {', '.join(self._manifest['held'])}"
         held = {int(layer) for layer in self._manifest["held"].get(name, [])}
         return {layer: told.get(layer, unsaved) for layer in range(self._manifest["n_layers"]) if layer not in held}
 
@@ -74,7 +76,7 @@ class SavedTrace:
 
     def __repr__(self) -> str:
         held = ", ".join(self._manifest["held"])
-        return f"SavedTrace of {self.tokens.provenance.get('model')}: {len(self)} tokens; holds {held}"
+        return f"{type(self).__name__} of {self.tokens.provenance.get('model')}: {len(self)} tokens; holds {held}"
 
 
 class _Measured(np.ndarray):
@@ -164,7 +166,7 @@ def read(path: Path) -> SavedTrace:
     return trace
 
 
-def _pattern(rule: Mapping[str, Any], arrays: _Arrays) -> Dense | Factored:
+def _pattern(rule: Mapping[str, Any], arrays: Callable[[str], np.ndarray]) -> Dense | Factored:
     parts = {name: arrays(where) for name, where in rule["arrays"].items()}
     if "array" in parts:
         return Dense(parts["array"], causal=rule["causal"])

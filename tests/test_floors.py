@@ -22,6 +22,7 @@ PYTHON_FLOORS = [
     ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
     ["wire", "still", "style", "export", "pattern", "_factored", "_layered", "_pooling"],
     ["trace_file"],
+    ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
     ["page", "figure_file", "widget", "_*_still"],
     ["notebook"],

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mechviz._layered import Layered, Unavailable
-from mechviz.sites import MLP, Attention, Head, Residual, Site, parse
+from mechviz.sites import MLP, Attention, Head, Residual, Site, hook_of, parse
 from mechviz.text import Tokens
 
 from .blocks import BlockPlan
@@ -38,7 +38,8 @@ class Reading:
         """The values at one site: a head's `z` ``[position, d_head]``, a neuron ``[position]``, else ``[position, d_model]``.
 
         Args:
-            site: As an object or a string: "L5H1", "L3N17", "L5.resid_post", "L3.mlp", "L3.attn".
+            site: As an object or a string: "L5H1", "L3N17", "L5.resid_post", "L3.mlp", "L3.attn". A TransformerLens name
+                that stands for a whole array, such as "blocks.5.attn.hook_pattern", gives that: ``pattern[5]``.
 
         Raises:
             Unavailable: The model has no such site, or it could not be proved.
@@ -48,6 +49,9 @@ class Reading:
             >>> trace.at("L1H0").shape  # doctest: +SKIP
             torch.Size([24, 12])
         """
+        if hook := hook_of(site):
+            name, layer = hook
+            return self.result(layer) if name == "result" else getattr(self, name)[layer]  # type: ignore[attr-defined]
         site = parse(site)
         if site in self._tape.kept:
             return self._tape.kept[site]

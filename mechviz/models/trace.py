@@ -16,6 +16,7 @@ from mechviz.sites import Site
 from .fingerprint import fingerprint
 from .gradients import gradients
 from .heads import HeadReadings
+from .lens import LensCache
 from .report import Report, report
 from .save import DEFAULT, save
 from .streams import StreamReadings
@@ -127,6 +128,26 @@ class Trace(HeadReadings, StreamReadings):
             Unavailable: ``logits`` or ``loss`` of a model that has none.
         """
         save(self, path, sites, layers)
+
+    def as_transformer_lens(self) -> LensCache:
+        """The trace under the names and shapes of TransformerLens's ``run_with_cache``: a mapping that computes when asked.
+
+        ``cache["blocks.0.attn.hook_pattern"]`` is ``[1, head, query, key]``, what has positions ``[1, position, …]``, always
+        with TransformerLens's batch axis in front; ``cache["pattern", 0]`` works too. The keys are what this model has, by
+        its raw weights, as `TransformerBridge` has them unless it folds and centres them. Queries and keys stand under
+        ``hook_q`` and ``hook_k`` where they are what a linear layer wrote, and under ``hook_rot_q`` and ``hook_rot_k`` where
+        they were rotated or normalised since. ``attn.hook_result`` is not among the keys, as it is not by default there, but
+        can be asked for.
+
+        Raises:
+            KeyError: (on indexing) The model lacks it; the message says why.
+            MemoryError: (on indexing) One layer's pattern takes more than 1 GiB.
+
+        Example:
+            >>> trace.as_transformer_lens()["blocks.1.attn.hook_z"].shape  # doctest: +SKIP
+            torch.Size([1, 24, 4, 12])
+        """
+        return LensCache(self)
 
     def report(self) -> Report:
         """What the trace holds: dtype, bytes, edits, each layer's kind of attention, check errors, and what is missing and why.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from mechviz.sites import MLP, Attention, Residual, Site, parse
+from mechviz.sites import MLP, Attention, Residual, Site, hook_of, parse
 
 # What a trace recomputes unless it was kept; the residual stream before and after each block is always there.
 READINGS = ("attention", "q", "k", "v", "z", "attn_out", "mlp_out", "resid_mid", "neurons", "gate", "up")
@@ -57,6 +57,8 @@ def wanted(capture: Capture, n_layers: int) -> Wanted:
         if isinstance(item, int) and not isinstance(item, bool):
             for name in READINGS:
                 found.add(name, _layers([item], n_layers))
+        elif (hook := hook_of(item)) and hook[0] != "result":
+            _ask(found, hook[0], _layers([hook[1]], n_layers))
         elif isinstance(item, str) and (item in (*READINGS, *TAPED, "pattern", "everything")):
             _ask(found, item, range(n_layers))
         else:
