@@ -13,7 +13,7 @@ from mechviz.from_cache import from_cache
 from mechviz.notebook import output
 from mechviz.opening import open as open  # not in __all__: `import *` must not hide Python's own
 from mechviz.selection import Selection
-from mechviz.sites import MLP, Attention, Head, Neuron, Residual
+from mechviz.sites import MLP, Attention, Feature, Head, Neuron, Residual
 from mechviz.style import style
 from mechviz.svelte import SvelteError, svelte
 from mechviz.text import Tokens
@@ -21,6 +21,9 @@ from mechviz.version import __version__
 from mechviz.view import View, column, row
 from mechviz.view import make_page as page
 from mechviz.views.attention import attention
+from mechviz.views.bars import bars
+from mechviz.views.lines import lines
+from mechviz.views.scatter import scatter
 from mechviz.views.tokens import tokens
 
 if TYPE_CHECKING:
@@ -42,15 +45,18 @@ __all__ = [
     "__version__",
     "ablate",
     "attention",
+    "bars",
     "column",
     "edit",
     "from_cache",
     "knock_out",
+    "lines",
     "load",
     "output",
     "page",
     "patch",
     "row",
+    "scatter",
     "steer",
     "style",
     "svelte",

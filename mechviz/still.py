@@ -16,21 +16,22 @@ from mechviz.bundle import tokens_css
 Theme = Literal["light", "dark"]
 
 
-def image(rgb: np.ndarray, *, alt: str, width: int, height: int) -> str:
+def image(rgb: np.ndarray, *, alt: str, width: int, height: int, smooth: bool = False) -> str:
     """An ``<img>`` of an array.
 
     Args:
         rgb: uint8 ``[row, column, 3]``, or ``[row, column, 4]`` with alpha.
         alt: What the picture shows, in words.
-        width: Width on screen in CSS pixels; the array's pixels are scaled without smoothing.
+        width: Width on screen in CSS pixels.
         height: Height on screen in CSS pixels.
+        smooth: Whether the array's pixels may be smoothed where they are scaled; cells may not, text should.
     """
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "PNG", compress_level=4)  # made for every display: fast before small
     data = base64.b64encode(buffer.getvalue()).decode()
-    style = f"image-rendering:pixelated;width:{width}px;height:{height}px"
+    style = f"{'' if smooth else 'image-rendering:pixelated;'}width:{width}px;height:{height}px"
     return f'<img alt="{escape(alt)}" width="{width}" height="{height}" style="{style}" src="data:image/png;base64,{data}">'
 
 
