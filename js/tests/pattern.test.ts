@@ -275,7 +275,7 @@ test('the grid of heads: pitch, labels, loupe, hit areas, arrows', () => {
     width: 362,
     loupe: false,
   });
-  expect(gridOf(900, 48, 64, 57, [17, 17])).toMatchObject({ pitch: 13, everyHead: 8, everyLayer: 1, loupe: true });
+  expect(gridOf(900, 48, 64, 57, [17, 17])).toMatchObject({ pitch: 13, everyHead: 8, everyLayer: 4, loupe: true });
   expect(gridOf(600, 48, 64, 57, [17, 17])).toMatchObject({ pitch: 9, gap: 1, everyHead: 8, everyLayer: 4 });
   expect([fitsColumn(12, 362), fitsColumn(64, 362)]).toEqual([true, false]);
   // A pattern of few queries has flat thumbnails.

@@ -61,7 +61,7 @@ export function gridOf(
     width: left + heads * pitch - gap,
     height: TOP + layers * pitchDown - gap,
     everyHead: pitch >= 22 ? 1 : 8,
-    everyLayer: pitchDown >= 12 ? 1 : 4,
+    everyLayer: pitchDown >= 16 ? 1 : 4,
     loupe: thumb < 24,
   };
 }
