@@ -132,9 +132,13 @@ class HeadReadings(Reading):
         target = added.detach().reshape(len(self), -1).float() * plan.attn_scale
         return self._block(layer).get_submodule(plan.heads[0]), flat, target, plan.attn_scale
 
+    def _which(self, layer: int) -> int:
+        """Which attention call of a layer is meant: where one reads another stack, the other one."""
+        return 1 if self.model.structure.crossing[layer] == 0 else 0
+
     def _no_attention(self, layer: int) -> str:
         calls = len(self._tape.witnesses[layer])
-        if calls > 1:
+        if calls > 1 and self.model.structure.crossing[layer] < 0:
             return f"it calls attention {calls} times, so there is no one pattern"
         if calls or self.model.structure.functional[layer]:
             return ""
@@ -167,7 +171,7 @@ class HeadReadings(Reading):
     def _attended(self, layer: int) -> AttentionCall | Weights:
         with self.model.lock:
             if self._tape.witnesses[layer]:
-                return self._tape.attention(layer)[0]
+                return self._tape.attention(layer)[self._which(layer)]
             watch = FunctionWatch(len(self))
             self._tape.replay(layer, also=watch)
         if len(watch.found) != 1:

@@ -25,7 +25,8 @@ from .fingerprint import fingerprint
 from .keeping import Keeper
 from .known import structure_of
 from .many import show_progress, stream
-from .structure import Structure, find_stack
+from .stacks import trace_inputs
+from .structure import Structure, find_stacks, longest
 from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
 from .wanted import Capture, wanted
@@ -42,18 +43,17 @@ class Model:
         module: The transformers model.
         tokenizer: Its tokenizer, or None.
         name: What pictures call it.
+        stacks: Its stacks of blocks: one, or "encoder" and "decoder", "text" and "vision".
     """
 
     def __init__(self, module: nn.Module, tokenizer: Any = None, *, name: str | None = None, bos: bool | None = None):
         self.module = getattr(module, "_orig_mod", module)
-        if getattr(getattr(self.module, "config", None), "is_encoder_decoder", False):
-            raise NotImplementedError(
-                f"{type(self.module).__name__} has an encoder; only decoder-only models can be traced"
-            )
         self.tokenizer = tokenizer
         self.name = name or _name(self.module)
         self._bos = bos
-        self._stack = find_stack(self.module)
+        self.stacks = find_stacks(self.module)
+        self._stack = longest(self.stacks)
+        self._structures: dict[Any, Any] = {}  # by the names of inputs, where these are no single text
         self._structure: Structure | None = None
         self._overwrites = False  # whether its blocks write into their inputs
         self._alone = ""  # why texts are not run together in batches
@@ -115,7 +115,10 @@ class Model:
                 ``{"role": "user", "content": "Hello"}``, spelled by the tokenizer's chat template. A chat that ends with an
                 answer of the assistant is traced as it is; any other with the beginning of an answer behind it.
                 ``trace.tokens.prompt`` says how many positions stand before the answer. A list of texts or of chats gives a
-                list of traces, each as if it were alone, run in batches as `traces` says.
+                list of traces, each as if it were alone, run in batches as `traces` says. Or named inputs, for everything
+                else that a model takes, one text or image: ``{"pixel_values": …}``, ``{"input_ids": …, "attention_mask": …}``,
+                ``{"input_ids": "Hello", "decoder_input_ids": …}``. A model with an encoder and a decoder reads a text with
+                its encoder, and without more its decoder begins with the start token alone; ``trace.stacks`` has both.
             bos: Whether a beginning-of-sequence token stands in front. None does what the tokenizer or the chat template
                 does (the embedded model was trained with one, and gets it); True puts one there unless there is one; False
                 leaves out what they would add. Ids are taken as they are unless it is True. There are never two.
@@ -143,6 +146,9 @@ class Model:
         Example:
             >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
         """
+        if isinstance(x, Mapping) or self._reads_two:
+            asked = {"capture": capture, "grad": grad, "edits": edits or active_edits(self.module), "budget": budget}
+            return self._trace_inputs(x, [name for name, value in asked.items() if value])
         if not is_many(x):
             return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget, capture, grad)
         encoded = [encode(self.tokenizer, text, bos, default=self._bos) for text in x]
@@ -176,6 +182,20 @@ class Model:
             self._overwrites = tape.cloned
             self._find_structure(ids, weights)
         return self._traced(text, weights, tape)
+
+    def _trace_inputs(self, x: Any, asked: list[str]) -> Trace | list[Trace]:
+        if asked:
+            raise NotImplementedError(
+                f"{', '.join(f'{name}=' for name in asked)}: not for named inputs, nor for models with an encoder and a decoder"
+            )
+        if not isinstance(x, Mapping) and is_many(x):
+            return [trace_inputs(self, {"input_ids": text}) for text in x]
+        return trace_inputs(self, x if isinstance(x, Mapping) else {"input_ids": x})
+
+    @property
+    def _reads_two(self) -> bool:
+        """Whether it has an encoder and a decoder."""
+        return bool(getattr(getattr(self.module, "config", None), "is_encoder_decoder", False))
 
     def _traced(self, text: Encoded, weights: str, tape: Tape) -> Trace:
         return Trace(self, self._tokens(text, weights, [str(edit) for edit in tape.editing.edits]), tape)
@@ -294,6 +314,8 @@ class Model:
         Raises:
             Unavailable: The model lacks the site of an edit.
         """
+        if self._reads_two:
+            raise NotImplementedError(f"{self.name} has an encoder and a decoder; edits are for models with one stack")
         with self.lock:
             self._find_structure([0, 1, 2], fingerprint(self.module))
         editing = Editing(self.module, self._stack.blocks, self._structure, edits)
@@ -317,11 +339,11 @@ class Model:
 
     def _record(self, inputs: dict[str, Any], editing: Editing, keeper: Keeper | None = None) -> Tape:
         if not self.module.training:
-            return record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
+            return record(self.module, editing.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
         devices = [self.device.index or 0] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):  # whatever is drawn below, the user's random numbers go on from here
             before = _random_state(self.device)
-            tape = record(self.module, self._stack.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
+            tape = record(self.module, editing.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
             drawn = not all(map(torch.equal, before, _random_state(self.device)))
         if drawn:
             raise ValueError(

@@ -86,7 +86,7 @@ class StreamReadings(Reading):
     def _contribution(self, layer: int, part: str) -> torch.Tensor:
         _, calls = self._open_block(layer)
         plan = self._plan(layer)
-        name, scale = (plan.attn, plan.attn_scale) if part == "attn" else (plan.mlp, plan.mlp_scale)
+        name, scale = getattr(plan, part), getattr(plan, f"{part}_scale")
         out = calls[name].output
         assert out is not None  # or the equations would not have held
         out = out.detach().reshape(len(self), -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class Stack:
 
     name: str
     blocks: tuple[nn.Module, ...]
+    path: str = ""  # of their list in the model
     known: bool = True  # blocks by transformers' own marking; else by their looks, and the probe has to confirm it
 
 
@@ -41,6 +43,8 @@ class Structure:
         softmaxes: For each block, whether it makes the weights itself, so that its queries and keys are not seen.
         heads: For each functional block, how many heads write the input of its output projection side by side; else 0.
         unembedding: The way from the last stream to the logits, or None.
+        crossing: For each block, which of its attention calls reads another stack; -1 where none does.
+        causal: Whether logits depend on no later token; None where that was not seen.
     """
 
     plans: tuple[BlockPlan, ...]
@@ -49,6 +53,8 @@ class Structure:
     softmaxes: tuple[bool, ...]
     heads: tuple[int, ...]
     unembedding: Unembedding | None
+    crossing: tuple[int, ...] = ()
+    causal: bool | None = None
 
     @property
     def settled(self) -> bool:
@@ -56,8 +62,8 @@ class Structure:
         return self.unembedding is not None and all(plan.kind and plan.certain for plan in self.plans)
 
 
-def find_stack(model: nn.Module) -> Stack:
-    """The stack of blocks of a causal language model.
+def find_stacks(model: nn.Module) -> tuple[Stack, ...]:
+    """All stacks of blocks of a model, named by what their paths differ in: "encoder" and "decoder", "text" and "vision".
 
     Raises:
         NotImplementedError: There is none; the message names what was looked for.
@@ -72,8 +78,28 @@ def find_stack(model: nn.Module) -> Stack:
     outer = [(name, m) for name, m in found if not any(name.startswith(other + ".") for other, _ in found)]
     if not outer:
         raise NotImplementedError(f"{type(model).__name__} has no list of transformer blocks that mechviz can find")
-    name, blocks = max(outer, key=lambda item: len(item[1]))
-    return Stack(name, tuple(blocks), known)
+    names = _short_names([name for name, _ in outer])
+    return tuple(Stack(name, tuple(m), path, known) for name, (path, m) in zip(names, outer, strict=True))
+
+
+def longest(stacks: Sequence[Stack]) -> Stack:
+    """The stack with the most blocks: of a causal language model, the one that counts."""
+    return max(stacks, key=lambda stack: len(stack.blocks))
+
+
+def _short_names(paths: list[str]) -> list[str]:
+    """Of each path the first part that not all share, without "_model" and the like; the whole path where two agree.
+
+    A single stack needs no name.
+    """
+    if len(paths) == 1:
+        return [""]
+    parts = [path.split(".") for path in paths]
+    shared = 0
+    while all(len(p) > shared + 1 and p[shared] == parts[0][shared] for p in parts):
+        shared += 1
+    names = [re.sub(r"_(model|tower|stack)$", "", p[shared]) for p in parts]
+    return names if len(set(names)) == len(names) else paths
 
 
 def unwrap(module: Any) -> Any:
@@ -90,22 +116,59 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
         ids: Token ids that it knows; repeated or cut to a few.
     """
     inputs = inputs_of(model, [ids[i % len(ids)] for i in range(PROBE_LENGTH)])
+    (found,) = probe_inputs(model, (stack,), inputs).values()
+    return found
+
+
+def probe_inputs(model: nn.Module, stacks: Sequence[Stack], inputs: dict[str, Any]) -> dict[str, Structure]:
+    """The structures of the stacks that run, by name and in the order in which they run.
+
+    Args:
+        model: The model.
+        stacks: Its stacks.
+        inputs: What to call it with; everything that flows is copied, so let it be little.
+
+    Raises:
+        NotImplementedError: Some blocks of a stack did not run, or not on a stream that goes on from block to block.
+    """
     names = {m: name for name, m in model.named_modules() if name}
     watch = Watch(names, clone=True)
 
     def running() -> tuple[nn.Module, ...]:
         return tuple(call.module for call in watch.running)
 
-    listening, called = Recorder(where=running, keep=lambda _: None), FunctionWatch(PROBE_LENGTH, where=running)
-    with Numerics.of(model).restored(), watch, listen(listening), called:
+    listening = Recorder(where=running, keep=lambda call: call.queries.shape[2] != call.keys.shape[2])
+    called, numerics = FunctionWatch(PROBE_LENGTH, where=running), Numerics.of(model)
+    with numerics.restored(), watch, listen(listening), called:
         output = model(**inputs)
+    first = {call.module: order for order, call in reversed(list(enumerate(watch.calls)))}
+    ran = [stack for stack in stacks if len(stacks) == 1 or any(block in first for block in stack.blocks)]
+    ran.sort(key=lambda stack: min((first[block] for block in stack.blocks if block in first), default=0))
+    logits = own_logits(model, output)
+    causal = None if logits is None else _is_causal(model, inputs, logits, numerics)
+    blocks = {block for stack in stacks for block in stack.blocks}
+    inside = blocks | {module for block in blocks for module in block.modules()}
+    outer = [call for call in watch.calls if call.finished and call.module not in inside]
+    return {stack.name: _structure_of(stack, watch, listening, called, names, outer, logits, causal) for stack in ran}
 
-    plans, functional, dispatched, softmaxes, heads, inside = [], [], [], [], [], set()
+
+def _structure_of(
+    stack: Stack,
+    watch: Watch,
+    listening: Recorder,
+    called: FunctionWatch,
+    names: dict[nn.Module, str],
+    outer: list[ModuleCall],
+    logits: torch.Tensor | None,
+    causal: bool | None,
+) -> Structure:
+    plans, functional, dispatched, softmaxes, heads, crossing = [], [], [], [], [], []
     stream: torch.Tensor | None = None
     for block in stack.blocks:
         own = {m: name for name, m in block.named_modules() if name}
-        inside |= {block, *own}
         heard = [place[-1] for place in listening.places if block in place]
+        across = [cross for place, cross in zip(listening.places, listening.calls, strict=True) if block in place]
+        crossing.append(across.index(True) if len(across) == 2 and sum(across) == 1 else -1)
         seen = [place[-1] for place, _ in called.found if block in place]
         functional.append(bool(seen and not heard))
         dispatched.append(bool(heard))
@@ -113,19 +176,36 @@ def probe(model: nn.Module, stack: Stack, ids: Sequence[int]) -> Structure:
         softmaxes.append(any(isinstance(found, Weights) for found in made))
         call = watch.of(block)
         if call is None or call.input is None or call.output is None:
-            raise NotImplementedError(f"block {len(plans)} of {stack.name} did not run on a residual stream")
+            raise NotImplementedError(f"block {len(plans)} of {stack.path} did not run on a residual stream")
         if not stack.known and stream is not None and not torch.equal(stream, call.input):
-            raise NotImplementedError(f"what leaves block {len(plans) - 1} of {stack.name} does not enter the next one")
+            raise NotImplementedError(f"what leaves block {len(plans) - 1} of {stack.path} does not enter the next one")
         stream = call.output
-        plans.append(find_plan(call, [c for c in watch.calls if c.module in own], own, heard or seen))
+        inner = [c for c in watch.calls if c.module in own]
+        plans.append(find_plan(call, inner, own, heard or seen, crosses=crossing[-1] >= 0))
         projection = watch.of(block.get_submodule(plans[-1].heads[0])) if plans[-1].heads else None
         heads.append(_side_by_side(made[0], projection) if len(made) == 1 and projection else 0)
     assert stream is not None
-    outer = [call for call in watch.calls if call.finished and call.module not in inside]
-    logits, stream = own_logits(model, output), stream.reshape(-1, stream.shape[-1])
-    unembedding = None if logits is None else find_unembedding(names, outer, stream, logits)
-    found = (plans, functional, dispatched, softmaxes, heads)
-    return Structure(*map(tuple, found), unembedding)  # type: ignore[arg-type]
+    stream = stream.reshape(-1, stream.shape[-1])
+    way = None if logits is None else find_unembedding(names, outer, stream, logits)
+    lists = (plans, functional, dispatched, softmaxes, heads)
+    return Structure(*map(tuple, lists), way, tuple(crossing), causal if way else None)  # type: ignore[arg-type]
+
+
+def _is_causal(model: nn.Module, inputs: dict[str, Any], logits: torch.Tensor, numerics: Numerics) -> bool | None:
+    """Whether the logits before the last position stay when the last token is another one."""
+    key = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
+    ids = inputs.get(key)
+    if ids is None or ids.shape[1] < 2 or len(logits) != ids.shape[1]:
+        return None
+    others = [int(i) for i in ids[0] if i != ids[0, -1]] or [0 if int(ids[0, -1]) else 1]
+    changed = ids.clone()
+    changed[0, -1] = others[0]
+    with numerics.restored():
+        after = own_logits(model, model(**{**inputs, key: changed}))
+    if after is None or after.shape != logits.shape:
+        return None
+    moved = float((after - logits)[:-1].abs().max())
+    return moved <= 256 * torch.finfo(logits.dtype).eps * float(logits.abs().max())
 
 
 def _side_by_side(attention: AttentionCall | Weights, projection: ModuleCall) -> int:

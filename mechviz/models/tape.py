@@ -223,7 +223,8 @@ def record(
         call.kwargs = {name: None if isinstance(value, Cache) else value for name, value in call.kwargs.items()}
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
-    length = inputs["input_ids"].shape[1]
+    stream = watch.calls[0].input if watch.calls else None
+    length = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0 if stream is None else stream.shape[:-1].numel()
     kept = keeper.kept if keeper else {}
     return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone, kept, graph)
 

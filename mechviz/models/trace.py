@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -55,7 +57,10 @@ class Trace(HeadReadings, StreamReadings):
     Attributes:
         model: The `Model`.
         tokens: The text's tokens, with the provenance of everything in the trace.
+        stacks: Of a model with several stacks, name -> the trace of each: see `mechviz.models.stacks.StackTrace`.
     """
+
+    stacks: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def logits(self) -> torch.Tensor:
@@ -78,6 +83,8 @@ class Trace(HeadReadings, StreamReadings):
             Unavailable: As for `logits`.
             WeightsMoved: As for `logits`.
         """
+        if self.model.structure.causal is False:
+            raise Unavailable(f"{self.model.name} reads from both sides, so it does not predict a token from those before it")
         with self.model.lock, self._tape.numerics.restored():
             prepared = self._prepared()
             ids = torch.tensor(self.tokens.ids, device=prepared.device)  # [position]

@@ -94,17 +94,98 @@ ZOO: dict[str, Callable[[], T.PreTrainedConfig]] = {
 LEGACY = ("gptj", "gpt_neo", "bloom", "falcon", "openai")  # no dispatch: seen through torch's functions
 
 
+_PAIR: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "d_model": 48,
+    **dict.fromkeys(("encoder_layers", "decoder_layers"), 2),
+    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 4),
+    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), 96),
+    **_IDS,
+}
+_SEEING: dict[str, Any] = {
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "image_size": 32,
+    "patch_size": 8,
+}
+
+
+def _clip() -> T.PreTrainedConfig:
+    text = {**_IDS, "vocab_size": VOCAB, "max_position_embeddings": 64, "num_hidden_layers": 2}
+    text |= {name: _SEEING[name] for name in ("hidden_size", "num_attention_heads", "intermediate_size")}
+    return T.CLIPConfig(text_config=text, vision_config=_SEEING | {"num_hidden_layers": 2}, projection_dim=32)
+
+
+def _text(length: int = 24, seed: int = 0) -> torch.Tensor:
+    return torch.tensor([ids(length, seed=seed)])
+
+
+def _image() -> torch.Tensor:
+    return torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def _two() -> dict[str, torch.Tensor]:
+    return {"input_ids": _text(), "decoder_input_ids": _text(11, seed=1)}
+
+
+# name -> class, its config, and what it is called with: models that are no plain causal language models
+OTHERS: dict[str, tuple[Any, Callable[[], T.PreTrainedConfig], Callable[[], dict[str, torch.Tensor]]]] = {
+    "bert": (T.BertForMaskedLM, lambda: T.BertConfig(**_BIG), lambda: {"input_ids": _text()}),
+    "roberta": (T.RobertaForMaskedLM, lambda: T.RobertaConfig(**_BIG), lambda: {"input_ids": _text()}),
+    "t5": (
+        T.T5ForConditionalGeneration,
+        lambda: T.T5Config(
+            vocab_size=VOCAB,
+            d_model=48,
+            d_kv=12,
+            d_ff=96,
+            num_layers=2,
+            num_heads=4,
+            decoder_start_token_id=0,
+            feed_forward_proj="gated-gelu",
+        ),
+        _two,
+    ),
+    "bart": (T.BartForConditionalGeneration, lambda: T.BartConfig(**_PAIR, max_position_embeddings=64), _two),
+    "whisper": (
+        T.WhisperForConditionalGeneration,
+        lambda: T.WhisperConfig(**_PAIR, max_source_positions=30, max_target_positions=64, decoder_start_token_id=1),
+        lambda: {
+            "input_features": torch.randn(1, 80, 60, generator=torch.Generator().manual_seed(0)),
+            "decoder_input_ids": _text(11),
+        },
+    ),
+    "vit": (T.ViTModel, lambda: T.ViTConfig(**_SEEING), lambda: {"pixel_values": _image()}),
+    "clip": (T.CLIPModel, _clip, lambda: {"input_ids": _text(12), "pixel_values": _image()}),
+}
+
+
+def build_other(name: str, **options: Any) -> tuple[T.PreTrainedModel, dict[str, torch.Tensor]]:
+    """One of `OTHERS`, in eval mode, and its inputs; ``options`` as for `build`."""
+    torch.manual_seed(0)
+    cls, config, inputs = OTHERS[name]
+    model = _peaked(cls._from_config(config(), **options))
+    return model.eval(), inputs()
+
+
 def build(name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **options: Any) -> T.PreTrainedModel:
     """A tiny random model in eval mode; ``options`` go to ``from_config`` (``attn_implementation="eager"``)."""
     torch.manual_seed(seed)
     model = T.AutoModelForCausalLM.from_config(ZOO[name](), dtype=dtype, **options)
-    with torch.no_grad():
-        for key, parameter in model.named_parameters():
-            if parameter.dim() >= 2 and "norm" not in key and parameter.std() < 0.1:
-                parameter.mul_(6)
-            if "sinks" in key:
-                parameter.normal_()
-    return model.eval()
+    return _peaked(model).eval()
+
+
+@torch.no_grad()
+def _peaked(model: T.PreTrainedModel) -> T.PreTrainedModel:
+    """With weights large enough for its attention to be peaked."""
+    for key, parameter in model.named_parameters():
+        if parameter.dim() >= 2 and "norm" not in key and parameter.std() < 0.1:
+            parameter.mul_(6)
+        if "sinks" in key:
+            parameter.normal_()
+    return model
 
 
 def ids(length: int = 24, *, seed: int = 0) -> list[int]:

@@ -1,0 +1,247 @@
+"""Models with several stacks, and inputs that are not one text: encoders with decoders, vision, audio, text beside images."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mechviz._layered import Unavailable
+from mechviz.arrays import to_numpy
+from mechviz.pattern import PatternStack
+from mechviz.sites import Site, parse
+from mechviz.text import Tokens
+
+from .editing import Editing, no_edits
+from .encode import Encoded, encode
+from .fingerprint import fingerprint
+from .patches import tokens_of_inputs
+from .structure import PROBE_LENGTH, Stack, Structure, probe_inputs
+from .tape import Tape
+from .trace import Trace
+
+if TYPE_CHECKING:
+    from .model import Model
+
+DECODER_PROBE_LENGTH = 5  # another prime, so that reading the encoder can be told from reading oneself
+
+
+class Side:
+    """One stack of a model, standing where its traces expect a `Model`."""
+
+    def __init__(self, model: Model, stack: Stack, structure: Structure) -> None:
+        self.module, self.lock, self.tokenizer = model.module, model.lock, model.tokenizer
+        self.device, self.dtype = model.device, model.dtype
+        self.name = f"{model.name} ({stack.name})" if len(model.stacks) > 1 else model.name
+        self.n_layers, self.structure = len(stack.blocks), structure
+
+    def __repr__(self) -> str:
+        return f"{self.name}, {self.n_layers} layers, {self.dtype}, {self.device}"
+
+
+class StackTrace(Trace):
+    """What one stack of a model left behind; reads like the trace of a model that has no other.
+
+    Attributes:
+        stack: Its name, such as "encoder".
+        stacks: Name -> trace, of every stack that ran. What belongs to the whole model (`logits`, `loss`) is read from the
+            stack that the logits come from: ``trace`` itself, and ``trace.stacks["decoder"]``.
+    """
+
+    stack: str
+
+    @cached_property
+    def cross(self) -> CrossReadings:
+        """The attention that reads another stack: ``trace.cross.attention``, ``.q``, ``.k``, ``.v``, ``.z``.
+
+        Keys and values are positions of ``trace.cross.key_tokens``.
+        """
+        return CrossReadings(self)
+
+    @property
+    def cross_attention(self) -> PatternStack:
+        """Attention of every layer to another stack: ``mv.attention(t.tokens, t.cross_attention, key_tokens=t.cross.key_tokens)``.
+
+        Raises:
+            Unavailable: No layer reads another stack.
+        """
+        return self.cross.attention
+
+    @property
+    def cross_out(self) -> Any:
+        """What reading the other stack adds to the residual stream of each block, ``[position, d_model]``."""
+        no = {layer: "it reads no other stack" for layer in range(self.model.n_layers) if not self._plan(layer).cross}
+        return self._layered(
+            "cross_out", lambda layer: self._contribution(layer, "cross"), lambda layer: no.get(layer, "")
+        )
+
+    def at(self, site: Site | str) -> torch.Tensor:
+        """The values at one site, of this stack or, with its name in front ("encoder.L5H1"), of another."""
+        site = parse(site)
+        if site.stack and site.stack != self.stack and site.stack in self.stacks:
+            return self.stacks[site.stack].at(site)
+        if site.stack and site.stack != self.stack:
+            raise Unavailable(
+                f"{site}: {self.model.name} has no stack {site.stack!r}; it has {', '.join(self.stacks) or 'one'}"
+            )
+        return super().at(dataclasses.replace(site, stack=""))
+
+
+class CrossReadings(StackTrace):
+    """The attention of a stack to another one."""
+
+    def __init__(self, trace: StackTrace) -> None:
+        super().__init__(trace.model, trace.tokens, trace._tape)
+        self.stack, self.stacks = trace.stack, trace.stacks
+
+    @property
+    def key_tokens(self) -> Tokens:
+        """What is read: the tokens of the other stack."""
+        length = self.attention[0].shape[2]
+        others = [t.tokens for name, t in self.stacks.items() if name != self.stack and len(t.tokens) == length]
+        if not others:
+            raise Unavailable(f"no other stack has the {length} positions that are read")
+        return others[0]
+
+    def _which(self, layer: int) -> int:
+        return self.model.structure.crossing[layer]
+
+    def _no_attention(self, layer: int) -> str:
+        return "" if self._which(layer) >= 0 else "it reads no other stack"
+
+
+def trace_inputs(model: Model, given: Mapping[str, Any]) -> StackTrace:
+    """Run a model on named inputs and keep the residual stream of every stack.
+
+    Args:
+        model: The model.
+        given: Name -> what its ``forward`` takes under that name, of one text or image: a tensor or array with or without
+            its batch axis, or text where ids are wanted.
+
+    Raises:
+        ValueError: More than one text or image, or nothing that the model takes.
+        NotImplementedError: Blocks do not run once each, one stack after the other.
+    """
+    inputs, texts = _prepared(model, given)
+    with model.lock, no_edits():
+        weights = fingerprint(model.module)
+        structures = _structures(model, inputs, weights)
+        stacks = [next(s for s in model.stacks if s.name == name) for name in structures]
+        blocks = [block for stack in stacks for block in stack.blocks]
+        tape = model._record(inputs, Editing(model.module, blocks, None))
+    return _split(model, stacks, structures, tape, inputs, texts, weights)
+
+
+def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What to call the model with, and the texts behind its ids."""
+    takes = inspect.signature(model.module.forward).parameters
+    unknown = [name for name in given if name not in takes]
+    if unknown or not given:
+        raise ValueError(
+            f"{type(model.module).__name__} takes {', '.join(takes)}; got {', '.join(unknown) or 'nothing'}"
+        )
+    inputs: dict[str, Any] = {}
+    texts = {name: x for name, x in given.items() if isinstance(x, str)}
+    for name, x in given.items():
+        if isinstance(x, str):
+            x = encode(model.tokenizer, x, None, default=model._bos).ids
+        if x is None or isinstance(x, (bool, int, float)):
+            inputs[name] = x
+            continue
+        x = x if isinstance(x, torch.Tensor) else torch.from_numpy(to_numpy(x, name=name).copy())
+        inputs[name] = _one(x, name).to(model.device)
+    config: Any = model.module.config
+    if getattr(config, "is_encoder_decoder", False) and not {"decoder_input_ids", "decoder_inputs_embeds"} & set(
+        inputs
+    ):
+        text: Any = config.get_text_config(decoder=True)
+        start = getattr(text, "decoder_start_token_id", None)
+        start = text.bos_token_id if start is None else start
+        inputs["decoder_input_ids"] = torch.tensor([[0 if start is None else start]], device=model.device)
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
+    defaults = {"use_cache": False, "return_dict": True}
+    return inputs | {k: v for k, v in defaults.items() if k in takes or (anything and k == "use_cache")}, texts
+
+
+def _one(x: torch.Tensor, name: str) -> torch.Tensor:
+    """With a batch axis of length 1."""
+    rank = 4 if name == "pixel_values" else 3 if name in ("input_features", "inputs_embeds") else 2
+    rank = 2 if name == "input_values" else rank
+    x = x[None] if x.dim() == rank - 1 else x
+    if x.dim() >= 1 and len(x) != 1:
+        raise ValueError(f"{name} must be of one text or image, with a batch axis of length 1; got {tuple(x.shape)}")
+    return x
+
+
+def _structures(model: Model, inputs: dict[str, Any], weights: str) -> dict[str, Structure]:
+    key = tuple(sorted(name for name, x in inputs.items() if x is not None))
+    known = model._structures.get(key)
+    if known is None or (known[1] != weights and not all(s.settled for s in known[0].values())):
+        known = model._structures[key] = probe_inputs(model.module, model.stacks, _little(inputs)), weights
+    return known[0]
+
+
+def _little(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Texts cut to a few tokens; one that is shorter is repeated. Images and sounds stay, as their models ask for a size."""
+    names = [
+        name for name, x in inputs.items() if isinstance(x, torch.Tensor) and x.dim() == 2 and not x.is_floating_point()
+    ]
+    beside = len(names) > 0 and any(isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs.values())
+    little = dict(inputs)
+    for name in names:
+        size = DECODER_PROBE_LENGTH if name.startswith("decoder_") else PROBE_LENGTH
+        x = inputs[name]
+        if beside and not name.startswith("decoder_"):
+            continue  # its tokens may stand for parts of the image
+        little[name] = x.repeat(1, -(-size // x.shape[1]))[:, :size]
+    return little
+
+
+def _split(
+    model: Model,
+    stacks: list[Stack],
+    structures: dict[str, Structure],
+    tape: Tape,
+    inputs: dict[str, Any],
+    texts: dict[str, str],
+    weights: str,
+) -> StackTrace:
+    main, traces, first = _main(stacks, structures), {}, 0
+    for stack in stacks:
+        blocks = tape.blocks[first : first + len(stack.blocks)]
+        witnesses = tape.witnesses[first : first + len(blocks)]
+        first += len(blocks)
+        stream = blocks[0].input
+        length = 0 if stream is None else stream.shape[:-1].numel()
+        editing = Editing(model.module, stack.blocks, structures[stack.name])
+        logits = tape.logits if stack is main else None
+        own = Tape(length, blocks, witnesses, logits, tape.numerics, editing, tape.cloned)
+        side = Side(model, stack, structures[stack.name])
+        ids = _ids_of(stack, length, inputs)
+        name = next((key for key, x in inputs.items() if x is ids), "")
+        encoded = Encoded(ids[0].tolist() if ids is not None else [0] * length, texts.get(name))
+        tokens = model._tokens(encoded, weights, [])
+        tokens = tokens if ids is not None else tokens_of_inputs(model.module, length, inputs, tokens.provenance)
+        tokens = dataclasses.replace(tokens, provenance={**tokens.provenance, "model": side.name})
+        traces[stack.name] = StackTrace(side, tokens, own)  # type: ignore[arg-type]
+    for name, trace in traces.items():
+        trace.stack, trace.stacks = name, traces
+    return traces[main.name]
+
+
+def _main(stacks: list[Stack], structures: dict[str, Structure]) -> Stack:
+    """The stack that the logits come from; else that of the text; else the last."""
+    leads = [stack for stack in stacks if structures[stack.name].unembedding is not None]
+    named = [stack for stack in stacks if stack.name in ("decoder", "language", "text")]
+    return (leads or named or stacks[-1:])[0]
+
+
+def _ids_of(stack: Stack, length: int, inputs: dict[str, Any]) -> torch.Tensor | None:
+    """The ids that go into a stack, if they do as they are."""
+    names = ("decoder_input_ids", "input_ids") if stack.name == "decoder" else ("input_ids",)
+    found = (inputs.get(name) for name in names)
+    return next((x for x in found if isinstance(x, torch.Tensor) and x.shape == (1, length)), None)
