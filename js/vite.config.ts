@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig, type Plugin } from 'vite';
+import { defineConfig, type Plugin, type Rolldown } from 'vite';
 
 const root = import.meta.dirname;
 /** Where Python looks for what the browser needs. MECHVIZ_STATIC lets a test build beside the real bundle. */
@@ -59,6 +59,7 @@ function budget({ name, budget: limit }: Build): Plugin {
       }
       const code = chunks[0]!.code;
       const size = { minified: Buffer.byteLength(code), gzip: gzipSync(code, { level: 9 }).length };
+      for (const line of shares(chunks[0]!)) console.log(`  ${line}`);
       for (const kind of ['minified', 'gzip'] as const) {
         const line = `${name}.js ${kind}: ${(size[kind] / 1000).toFixed(1)} KB of ${limit[kind] / 1000} KB`;
         if (size[kind] > limit[kind]) this.error(`${line}: over the budget`);
@@ -66,6 +67,20 @@ function budget({ name, budget: limit }: Build): Plugin {
       }
     },
   };
+}
+
+/** What each view, and everything that views share, takes of a bundle, before it is minified: "views/tokens 9.3 KB". */
+function shares(chunk: Rolldown.OutputChunk): string[] {
+  const sizes = new Map<string, number>();
+  for (const [id, module] of Object.entries(chunk.modules)) {
+    const path = id.replaceAll('\\', '/');
+    const view = path.match(/src\/(views\/\w+)\./)?.[1];
+    const folder = path.match(/src\/(\w+)\//)?.[1];
+    const share = view ?? (path.includes('node_modules') ? 'packages' : (folder ?? 'core'));
+    sizes.set(share, (sizes.get(share) ?? 0) + module.renderedLength);
+  }
+  const largestFirst = [...sizes].sort((a, b) => b[1] - a[1]);
+  return largestFirst.map(([share, size]) => `${share} ${(size / 1000).toFixed(1)} KB`);
 }
 
 /** Puts what Python reads beside the bundle: the colours, for its stills, and the words of the interface. */

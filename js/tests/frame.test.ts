@@ -50,21 +50,24 @@ async function show(kind: 'tokens' | 'attention', more: Partial<Backend> = {}, s
   root = figure.host.shadowRoot!;
 }
 
-test.each(['tokens', 'attention'] as const)('in %s, ? lists the keys, has the focus and gives it back', async (kind) => {
-  await show(kind);
-  const first = root.querySelector<HTMLElement>('[tabindex="0"]')!;
-  first.focus();
-  await userEvent.keyboard('?');
-  const dialog = root.querySelector<HTMLElement>('[role=dialog]')!;
-  expect(root.activeElement).toBe(dialog);
-  // Every view names the keys that all have.
-  for (const key of ['Enter', 'Esc', 'f', '?']) {
-    expect([...dialog.querySelectorAll('kbd')].map((kbd) => kbd.textContent)).toContain(key);
-  }
-  await userEvent.keyboard('{Escape}');
-  await vi.waitFor(() => expect(root.querySelector('[role=dialog]')).toBeNull());
-  expect(root.activeElement).toBe(first);
-});
+test.each(['tokens', 'attention'] as const)(
+  'in %s, ? lists the keys, has the focus and gives it back',
+  async (kind) => {
+    await show(kind);
+    const first = root.querySelector<HTMLElement>('[tabindex="0"]')!;
+    first.focus();
+    await userEvent.keyboard('?');
+    const dialog = root.querySelector<HTMLElement>('[role=dialog]')!;
+    expect(root.activeElement).toBe(dialog);
+    // Every view names the keys that all have.
+    for (const key of ['Enter', 'Esc', 'f', '?']) {
+      expect([...dialog.querySelectorAll('kbd')].map((kbd) => kbd.textContent)).toContain(key);
+    }
+    await userEvent.keyboard('{Escape}');
+    await vi.waitFor(() => expect(root.querySelector('[role=dialog]')).toBeNull());
+    expect(root.activeElement).toBe(first);
+  },
+);
 
 test('f fills the screen, or the window where that is forbidden; again, or Escape, and it is as it was', async () => {
   await show('tokens');
@@ -86,10 +89,10 @@ test('f fills the screen, or the window where that is forbidden; again, or Escap
 test('a head that is long on its way says so, and no longer once it is here', async () => {
   let deliver!: (array: NdArray) => void;
   await show('attention', { load: () => new Promise((resolve) => (deliver = resolve)) });
-  expect(root.querySelector('[role=status]')).toBeNull(); // not at once: nothing flickers
-  await vi.waitFor(() => expect(root.querySelector('[role=status]')?.textContent).toContain('Loading L0H0.'));
+  expect(root.querySelector('p[role=status]')).toBeNull(); // not at once: nothing flickers
+  await vi.waitFor(() => expect(root.querySelector('p[role=status]')?.textContent).toContain('Loading L0H0.'));
   deliver(ARRAY);
-  await vi.waitFor(() => expect(root.querySelector('[role=status]')).toBeNull());
+  await vi.waitFor(() => expect(root.querySelector('p[role=status]')).toBeNull());
 });
 
 test('a head that cannot be fetched says why; retry fetches it again', async () => {
@@ -114,10 +117,10 @@ test('while a busy kernel does not answer, what is shown is said to be what trav
     load: async () => lossy,
     ask: () => new Promise((resolve) => (answer = () => resolve(row))),
   });
-  await vi.waitFor(() => expect(root.querySelector('[role=status]')?.textContent).toContain('Kernel busy.'), 4000);
+  await vi.waitFor(() => expect(root.querySelector('p[role=status]')?.textContent).toContain('Kernel busy.'), 4000);
   expect(root.querySelector('footer')!.textContent).toContain('float16: at most');
   answer();
-  await vi.waitFor(() => expect(root.querySelector('[role=status]')).toBeNull());
+  await vi.waitFor(() => expect(root.querySelector('p[role=status]')).toBeNull());
   expect(root.querySelector('footer')!.textContent).toContain('numbers exact');
 });
 
