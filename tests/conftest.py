@@ -27,6 +27,18 @@ def browser() -> Iterator:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def browser_here() -> None:
+    """Pictures need a browser; the tests that draw are skipped where there is none."""
+    import mechviz
+
+    pytest.importorskip("playwright")
+    try:
+        mechviz.tokens(["a"]).png()  # the first one starts it
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.suffix == ".ipynb":

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import mechviz as mv
-from mechviz import _example_code, export, figure_file
+from mechviz import _example_code, _export_browser, export, figure_file
 from mechviz.gallery import Example, examples
 
 EXAMPLES = examples()
@@ -39,16 +39,6 @@ def figure() -> mv.View:
     pattern = np.tril(np.ones((2, 3, 3))) / np.arange(1, 4)[:, None]
     loss = mv.tokens(tokens, [np.nan, 0.1, 2.0], name="loss")
     return mv.row(loss, mv.attention(tokens, pattern, head="H1", precision="float32"))
-
-
-@pytest.fixture(scope="session")
-def browser_here() -> None:
-    """Pictures need a browser; the tests that draw are skipped where there is none."""
-    pytest.importorskip("playwright")
-    try:
-        mv.tokens(["a"]).png()  # the first one starts it
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
 
 
 def written(view: mv.View, folder: Path, name: str = "x.json") -> dict:
@@ -203,7 +193,7 @@ def test_a_file_brings_no_html(tmp_path):
 
 
 def test_other_endings_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in .html, .png or .json; got 'x.gif'"):
+    with pytest.raises(ValueError, match=r"must end in .html, .png, .svg, .pdf or .json; got 'x.gif'"):
         figure().save(tmp_path / "x.gif")
 
 
@@ -276,11 +266,11 @@ def test_inside_a_running_event_loop(browser_here):
 def test_inside_a_kernel(browser_here):
     nbformat = pytest.importorskip("nbformat")
     client = pytest.importorskip("nbclient")
-    cell = "import mechviz as mv\nmv.tokens(['The', ' cat'], [0.5, 1.0]).png(scale=1)[:8]"
+    cell = "import mechviz as mv\nview = mv.tokens(['The', ' cat'], [0.5, 1.0])\nview.png(scale=1)[:8], view.pdf()[:5]"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(client.NotebookClient(notebook, timeout=120, kernel_name="python3").execute).result()
-    assert done.cells[0].outputs[0].data["text/plain"] == repr(b"\x89PNG\r\n\x1a\n")
+    assert done.cells[0].outputs[0].data["text/plain"] == repr((b"\x89PNG\r\n\x1a\n", b"%PDF-"))
 
 
 @pytest.mark.browser
@@ -315,13 +305,13 @@ def test_too_large_a_picture_is_refused(browser_here):
 def test_a_lost_browser_is_replaced(browser_here, monkeypatch):
     """Interrupting a kernel reaches the processes that it has started, too."""
     view = mv.tokens(["The", " cat"], [0.5, 1.0])
-    monkeypatch.setattr(export, "_renderer", export._Renderer())
+    monkeypatch.setattr(_export_browser, "_renderer", _export_browser.Renderer())
     others = children()
     before = view.png(scale=1)
     (driver,) = children() - others
     os.kill(driver, signal.SIGKILL)
     assert view.png(scale=1) == before
-    export._renderer.close()
+    _export_browser._renderer.close()
     assert children() <= others
 
 
@@ -369,6 +359,10 @@ def marked(mark: str) -> list[str]:
         ({"scale": 0}, "scale must be above 0 and at most 8; got 0"),
         ({"width": 9}, "width must be 100 to 8000 CSS pixels; got 9"),
         ({"theme": "paper"}, "theme must be light or dark; got 'paper'"),
+        ({"width_mm": 84}, "width_mm of a picture on paper: add paper=True"),
+        ({"caption": True, "ground": "white"}, "ground, caption of a picture on paper: add paper=True"),
+        ({"paper": True, "width_mm": 10}, "width_mm must be 30 to 1000; got 10"),
+        ({"paper": True, "ground": "grey"}, "ground must be white or transparent; got 'grey'"),
     ],
 )
 def test_arguments_are_checked(arguments, message):
@@ -377,22 +371,22 @@ def test_arguments_are_checked(arguments, message):
 
 
 def test_without_playwright(monkeypatch):
-    monkeypatch.setattr(export, "_renderer", export._Renderer())
+    monkeypatch.setattr(_export_browser, "_renderer", _export_browser.Renderer())
     monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'mechviz-interp\[export\]'"):
         mv.tokens(["a"]).png()
-    export._renderer.close()
+    _export_browser._renderer.close()
 
 
 def test_without_chromium(monkeypatch):
     pytest.importorskip("playwright")
-    monkeypatch.setattr(export, "_renderer", export._Renderer())
+    monkeypatch.setattr(_export_browser, "_renderer", _export_browser.Renderer())
     monkeypatch.setenv("CHROMIUM", "no-such-browser")
     with pytest.raises(FileNotFoundError, match="CHROMIUM names 'no-such-browser', which is no program here"):
         mv.tokens(["a"]).png()
     monkeypatch.delenv("CHROMIUM")
-    monkeypatch.setattr(export, "_CHROMIUM", "/no/such/browser")
+    monkeypatch.setattr(_export_browser, "_CHROMIUM", "/no/such/browser")
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", "/no/such/folder")
     with pytest.raises(FileNotFoundError, match="or name one with the environment variable CHROMIUM"):
         mv.tokens(["a"]).png()
-    export._renderer.close()
+    _export_browser._renderer.close()
