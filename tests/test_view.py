@@ -182,7 +182,7 @@ def test_saving_is_reproducible():
         (lambda: mv.row(), ValueError, "row needs at least one view"),
         (lambda: mv.row(3), TypeError, "row takes views; argument 0 is a int"),
         (lambda: mv.column([picture(LOSS)]), TypeError, r"argument 0 is a list; write column\(\*views\)"),
-        (lambda: picture(LOSS).save("x.txt"), ValueError, r"path must end in \.html, \.png or \.json; got 'x\.txt'"),
+        (lambda: picture(LOSS).save("x.txt"), ValueError, r"path must end in \.html, \.png, \.svg, \.pdf or \.json; got 'x\.txt'"),
         (lambda: mv.page("t", "prose"), TypeError, "items must be a list"),
         (lambda: mv.page("t", [3]), TypeError, r"items\[0\] must be a view or a string of Markdown; got int"),
         (lambda: mv.row(picture(LOSS)).update(title="x"), TypeError, "update the views inside a figure"),
