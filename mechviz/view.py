@@ -297,7 +297,10 @@ class View:
         return export.pdf(self._still_page(look), look, info=info)
 
     def _still_page(self, look: export.Look) -> str:
-        return html_page(self._title(), [self._page_figure(paper=look.paper)])
+        figure = self._page_figure(paper=look.paper)
+        # The theme that a picture is asked for counts for more than the one of `style`.
+        figure.style = {name: value for name, value in figure.style.items() if name != "theme"}
+        return html_page(self._title(), [figure])
 
     def _written(self) -> tuple[str, str]:
         """The program, and where the numbers come from as JSON: what pictures carry."""

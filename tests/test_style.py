@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -77,3 +78,15 @@ def test_a_page_follows_theme_words_and_spaces(browser, tmp_path):
     assert page.locator("[data-i='1']").inner_text() == "·b"
     assert "Serif" in page.get_by_role("heading").evaluate("e => getComputedStyle(e).fontFamily")
     page.close()
+
+
+@pytest.mark.browser
+def test_a_picture_has_the_theme_that_it_is_asked_for():
+    from PIL import Image
+
+    view = mv.tokens(["a", " b"], [1.0, 2.0])
+    plain = view.png(theme="light")
+    mv.style(theme="dark")
+    assert view.png(theme="light") == plain
+    corner = Image.open(io.BytesIO(view.png(theme="dark"))).convert("RGB").getpixel((2, 2))
+    assert corner == (17, 20, 24)
