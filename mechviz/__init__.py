@@ -27,17 +27,20 @@ from mechviz.views.scatter import scatter
 from mechviz.views.tokens import tokens
 
 if TYPE_CHECKING:
-    from mechviz.models import Edit, Model, Trace, ablate, edit, knock_out, load, patch, steer
+    from mechviz.models import Dictionary, Edit, Model, SiteMap, Trace, ablate, edit, knock_out, load, patch, steer
 
 __all__ = [
     "MLP",
     "Attention",
+    "Dictionary",
     "Edit",
+    "Feature",
     "Head",
     "Model",
     "Neuron",
     "Residual",
     "Selection",
+    "SiteMap",
     "SvelteError",
     "Tokens",
     "Trace",
@@ -63,7 +66,7 @@ __all__ = [
     "tokens",
 ]
 
-_NEEDS_TORCH = ("load", "Model", "Trace", "Edit", "ablate", "edit", "knock_out", "patch", "steer")
+_NEEDS_TORCH = ("load", "Dictionary", "Model", "SiteMap", "Trace", "Edit", "ablate", "edit", "knock_out", "patch", "steer")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,11 +14,13 @@ from torch import nn
 from mechviz._layered import Unavailable
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual, Site
 
-from .capture import EditedAttention, edit_attention, read_call
-from .edits import Edit, KnockOut
-from .factored import build_pattern, knocked_rows, positions_of
+from .capture import EditedAttention, edit_attention
+from .edit import Edit
+from .editable import check_edit
+from .edited_heads import edited_attention, edited_heads
+from .experts import edited_experts, fused_experts
 from .structure import Structure
-from .watch import first_tensor
+from .watch import first_tensor, replaced
 
 _active: ContextVar[tuple[Editing, ...]] = ContextVar("mechviz_active_edits", default=())
 Replace = Callable[[torch.Tensor], torch.Tensor]
@@ -64,7 +66,8 @@ class Editing:
 
     def __post_init__(self) -> None:
         for edit in self.edits:
-            self._check(edit)
+            assert self.structure is not None
+            check_edit(edit, self.blocks, self.structure)
 
     @contextmanager
     def open(self, *, alone: bool = False) -> Iterator[None]:
@@ -79,41 +82,17 @@ class Editing:
                     stack.callback(handle.remove)
             yield
 
-    def _check(self, edit: Edit) -> None:
-        site, structure = edit.site, self.structure
-        assert structure is not None
-        if site.stack or site.layer >= len(self.blocks):
-            raise Unavailable(f"{site}: this model has layers 0 to {len(self.blocks) - 1}")
-        plan = structure.plans[site.layer]
-        why = ""
-        if isinstance(site, Neuron):
-            why = plan.no_neurons
-        elif isinstance(site, Residual):
-            why = plan.no_mid if site.point == "mid" else ""
-        elif isinstance(site, MLP):
-            why = "" if plan.mlp else "this block has no MLP that could be told apart"
-        elif isinstance(site, Attention):
-            why = "" if plan.kind else plan.no_mid
-        elif structure.functional[site.layer]:
-            heads = structure.heads[site.layer]
-            if isinstance(edit, KnockOut):
-                why = "this model computes attention by itself, so single weights cannot be knocked out"
-            elif site.head >= heads:
-                why = (
-                    f"it has {heads} heads" if heads else "what its heads read does not reach one linear layer as it is"
-                )
-        elif not structure.dispatched[site.layer]:
-            why = "no softmax over the tokens was seen in it"
-        if why:
-            raise Unavailable(f"{edit.label}: layer {site.layer} cannot be edited there: {why}")
-
     def _hooks(self) -> Iterator[Any]:
         """Handles of the hooks, registered one after the other."""
         yield self.module.register_forward_pre_hook(self._on_model, prepend=True, with_kwargs=True)
-        for layer in sorted({edit.site.layer for edit in self.edits}):
+        for layer in sorted({edit.place.layer for edit in self.edits}):
             block, plan = self.blocks[layer], self.structure.plans[layer]  # type: ignore[union-attr]
             yield block.register_forward_pre_hook(self._on_block(layer), with_kwargs=True)
-            if self._at(Neuron, layer):
+            experts, neurons = self._neurons(layer)
+            if experts:
+                module = fused_experts(block)
+                yield module.register_forward_hook(self._on_experts(experts), with_kwargs=True)
+            if neurons:
                 down = block.get_submodule(plan.neurons[0])
                 yield down.register_forward_pre_hook(self._on_input(lambda x, n=layer: self._units(x, n)))
             if self._at(Head, layer) and self.structure.functional[layer]:  # type: ignore[union-attr]
@@ -132,8 +111,14 @@ class Editing:
                 yield block.register_forward_hook(self._on_leaving(layer, post))
 
     def _at(self, kind: type[Site], layer: int, point: str = "") -> list[Edit]:  # type: ignore[valid-type]
-        sites = [(edit, edit.site) for edit in self.edits if edit.site.layer == layer and isinstance(edit.site, kind)]
+        sites = [(edit, edit.place) for edit in self.edits]
+        sites = [(edit, site) for edit, site in sites if site.layer == layer and isinstance(site, kind)]
         return [edit for edit, site in sites if not point or getattr(site, "point", "") == point]
+
+    def _neurons(self, layer: int) -> tuple[list[Edit], list[Edit]]:
+        """Edits of experts' neurons, and of others."""
+        edits = self._at(Neuron, layer)
+        return tuple([e for e in edits if (e.site.expert is None) == plain] for plain in (False, True))  # type: ignore[union-attr, return-value]
 
     @property
     def _here(self) -> bool:
@@ -179,6 +164,15 @@ class Editing:
 
         return block.get_submodule(name).register_forward_hook(after)
 
+    def _on_experts(self, edits: list[Edit]) -> Callable[..., Any]:
+        def after(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+            x = first_tensor((output,), {})
+            if not self._here or x is None:
+                return None
+            return replaced(output, x, edited_experts(module, (args, kwargs), x, edits, self._shape, self._first))
+
+        return after
+
     def _on_leaving(self, layer: int, edits: list[Edit]) -> Callable[..., Any]:
         def after(module: nn.Module, args: Any, output: Any) -> Any:
             x = first_tensor((output,), {})
@@ -209,7 +203,7 @@ class Editing:
 
     def _units(self, x: torch.Tensor, layer: int) -> torch.Tensor:
         texts = x.reshape(*self._shape, x.shape[-1]).clone()
-        for edit in self._at(Neuron, layer):
+        for edit in self._neurons(layer)[1]:
             n = edit.site.neuron  # type: ignore[union-attr]
             if n >= x.shape[-1]:
                 raise Unavailable(f"{edit.label}: layer {layer} has {x.shape[-1]} neurons")
@@ -220,71 +214,18 @@ class Editing:
     def _flat_heads(self, x: torch.Tensor, layer: int) -> torch.Tensor:
         count = self.structure.heads[layer]  # type: ignore[union-attr]
         z = x.reshape(*self._shape, count, x.shape[-1] // count)  # [batch, position, head, dim]
-        return self._heads(z, self._at(Head, layer)).reshape(x.shape)
-
-    def _heads(self, z: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:
-        for edit in edits:
-            h = edit.site.head  # type: ignore[union-attr]
-            if h >= z.shape[2]:
-                raise Unavailable(f"{edit.label}: layer {edit.site.layer} has {z.shape[2]} heads")
-            head = torch.stack([edit.apply(text[:, h], self._first) for text in z])
-            z = torch.cat([z[:, :, :h], head[:, :, None], z[:, :, h + 1 :]], 2)
-        return z
+        return edited_heads(z, self._at(Head, layer), self._first).reshape(x.shape)
 
     def _attend(self, edited: EditedAttention, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Stand in for an attention function: see `mechviz.models.capture.edit_attention`."""
         output = edited.function(module, *args, **kwargs)
         for editing in _active.get():
-            output = editing._attended(edited, module, args, kwargs, output)
+            edits = [
+                e for e in editing.edits if isinstance(e.place, Head) and module in editing._modules(e.place.layer)
+            ]
+            if edits:
+                output = edited_attention(edited, edits, editing._first, (module, args, kwargs, output))
         return output
-
-    def _attended(
-        self, edited: EditedAttention, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-    ) -> Any:
-        edits = [e for e in self.edits if isinstance(e.site, Head) and module in self._modules(e.site.layer)]
-        if not edits:
-            return output
-        z = output[0] if isinstance(output, tuple) else output  # [batch, position, head, dim]
-        new = z
-        edited.computed = z if edited.computed is None else edited.computed
-        for edit in edits:
-            if isinstance(edit, KnockOut):
-                edited.knocked = (*edited.knocked, edit)
-                new = self._without(edit, new, edited, module, args, kwargs, output)
-            else:
-                new = self._heads(new, [edit])
-        return (new, *output[1:]) if isinstance(output, tuple) else new
-
-    def _without(self, edit: KnockOut, z: torch.Tensor, edited: EditedAttention, *call: Any) -> torch.Tensor:
-        """``z`` with the rows of one head recomputed from its pattern without the keys knocked out."""
-        module, args, kwargs, output = call
-        heard = read_call(edited.function, module, args, kwargs, output, detach=False)
-        first, head = self._first, edit.site.head  # type: ignore[union-attr]
-        if head >= z.shape[2]:
-            raise Unavailable(f"{edit.label}: layer {edit.site.layer} has {z.shape[2]} heads")
-        rows = [p - first for p in positions_of(edit.positions, first + z.shape[1]) if p >= first]
-        if not rows:
-            return z
-        texts = []
-        for batch, text in enumerate(z):
-            pattern = build_pattern(heard, batch)
-            values = heard.values[batch][head // (z.shape[2] // heard.values.shape[1])][: pattern.shape[2]]
-            read = (knocked_rows(pattern, edit, rows) @ values.float()).to(z.dtype)  # [row, dim]
-            column = text[:, head].index_put((torch.tensor(rows, device=z.device),), read)
-            texts.append(torch.cat([text[:, :head], column[:, None], text[:, head + 1 :]], 1))
-        return torch.stack(texts)
 
     def _modules(self, layer: int) -> set[nn.Module]:
         return set(self.blocks[layer].modules())
-
-
-def replaced(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
-    """Arguments or a result in which ``new`` stands in for ``old``, of the same types."""
-    if value is old:
-        return new
-    if type(value) is tuple or type(value) is list:
-        return type(value)(replaced(item, old, new) for item in value)
-    if isinstance(value, dict):
-        made = {key: replaced(item, old, new) for key, item in value.items()}
-        return made if type(value) is dict else type(value)(**made)
-    return value

@@ -3,82 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from mechviz.sites import Head, Neuron, Site, parse
+from mechviz.sites import Feature, Head, Neuron, Site, parse
+
+from .edit import Change, Edit, KnockOut
+from .references import means, resampled, said_texts, values_at
 
 if TYPE_CHECKING:
     from .trace import Trace
 
-Change = Callable[[torch.Tensor, list[int]], Any]  # (values [position, width], their true positions) -> new values
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Edit:
-    """A change at a site; `ablate`, `patch`, `steer`, `knock_out` and `edit` make them. It prints as what it does.
-
-    Attributes:
-        site: Where.
-        label: What it does, as every picture made under it says: "L5H1 → zero".
-        change: ``(values [position, width], their positions) -> new values``; a neuron's values are ``[position]``.
-        positions: Which positions of the text, counted from its start (or end, if negative); None for all.
-        subspace: Orthonormal rows ``[k, width]``: only the part of the change inside their span is made.
-    """
-
-    site: Site
-    label: str
-    change: Change
-    positions: tuple[int, ...] | None = None
-    subspace: torch.Tensor | None = None
-
-    def __repr__(self) -> str:
-        return self.label
-
-    def apply(self, x: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """The values ``[position, width]`` of one text, changed; row 0 is position ``first``. ``x`` itself stays as it is.
-
-        Raises:
-            ValueError: The change gives another shape.
-        """
-        length = first + len(x)
-        at = range(first, length) if self.positions is None else (p + length * (p < 0) for p in self.positions)
-        at = [p for p in at if first <= p < length]
-        if not at:
-            return x
-        rows = [p - first for p in at]
-        whole = rows == list(range(len(x)))
-        old = x if whole else x[rows]
-        new = torch.as_tensor(self.change(old, at)).to(old)
-        try:
-            new = new.expand(old.shape)
-        except RuntimeError:
-            raise ValueError(
-                f"{self.label}: values of shape {tuple(old.shape)} were to become {tuple(new.shape)}"
-            ) from None
-        if self.subspace is not None:
-            new = _inside(self.subspace, old, new)
-        return new if whole else x.index_put((torch.tensor(rows, device=x.device),), new)
-
-
-def _inside(subspace: torch.Tensor, old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-    if subspace.shape[-1] != old.shape[-1] or old.dim() != 2:
-        raise ValueError(f"subspace must have shape (k, {old.shape[-1]}) at this site; got {tuple(subspace.shape)}")
-    if len(subspace) == subspace.shape[1]:
-        return new  # it spans everything
-    basis = subspace.to(old)
-    return old + (new - old) @ basis.T @ basis
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class KnockOut(Edit):
-    """Attention from queries to keys taken away, in one head."""
-
-    keys: tuple[int, ...] | None = None
-    renormalise: bool = True
-    change: Change = field(default=lambda x, at: x)
+__all__ = ["Edit", "KnockOut", "ablate", "edit", "knock_out", "patch", "steer"]
 
 
 def edit(
@@ -87,8 +24,8 @@ def edit(
     """Replace the values at a site by any function of them.
 
     Args:
-        site: A head (what it reads, ``[position, d_head]``), a neuron (``[position]``), or an MLP, an attention layer or the
-            residual stream (``[position, d_model]``), as an object or a string.
+        site: A head (what it reads, ``[position, d_head]``), a neuron or a feature (``[position]``), or an MLP, an attention
+            layer or the residual stream (``[position, d_model]``), as an object or a string.
         function: Gets the values and gives new ones of that shape, or of one that broadcasts to it.
         positions: Which positions it gets; None for all.
         subspace: Orthonormal rows ``[k, width]``: only what changes inside their span is changed.
@@ -107,51 +44,60 @@ def edit(
 
 def ablate(
     site: Site | str,
-    to: Literal["zero"] | Trace | Sequence[Trace] = "zero",
+    to: Literal["zero", "mean", "resample"] | Trace | Sequence[Trace] = "zero",
     *,
+    reference: Trace | Sequence[Trace] | None = None,
     per: Literal["position", "all"] = "all",
     positions: Any = None,
     subspace: Any = None,
+    seed: int = 0,
 ) -> Edit:
-    """Replace the values at a site by zero, or by their mean in reference texts.
+    """Replace the values at a site by zero, by their mean in reference texts, or by values drawn from those.
+
+    A neuron of an expert is changed where tokens are sent to that expert, and its mean is over such positions.
 
     Args:
         site: As for `edit`.
-        to: "zero", or the trace (or traces) whose mean there it becomes. There is no mean without a reference.
-        per: "all" takes one mean over all positions of all references; "position" a mean for each position over the
-            references, which must be at least as long as the text.
+        to: "zero", "mean" or "resample"; or the trace (or traces) whose mean there it becomes.
+        reference: The trace or traces that "mean" and "resample" take values from: there are none without, and the edit's
+            label says which they are.
+        per: "all" takes one mean over all positions of all references, or draws from all of them; "position" a mean for each
+            position over the references, or draws one of them for each position: they must be at least as long as the text.
         positions: As for `edit`.
         subspace: As for `edit`.
+        seed: What is drawn; the same for every pass.
 
     Raises:
-        ValueError: As for `edit`; an unknown ``to`` or ``per``; a reference that is too short (when it runs).
+        ValueError: As for `edit`; an unknown ``to`` or ``per``; no reference, or one too many; a reference that is too short
+            (when it runs).
 
     Example:
         >>> ablate("L5H1")
         L5H1 → zero
+        >>> ablate("L5H1", "mean")
+        Traceback (most recent call last):
+        ValueError: to="mean" needs reference=, the trace or traces whose mean it is
     """
     site = parse(site)
     if per not in ("position", "all"):
         raise ValueError(f'per must be "position" or "all"; got {per!r}')
-    if isinstance(to, str):
-        if to != "zero":
-            raise ValueError(f'to must be "zero" or one or more reference traces (whose mean it is); got {to!r}')
+    if isinstance(to, str) and to not in ("zero", "mean", "resample"):
+        raise ValueError(
+            f'to must be "zero", "mean", "resample" or one or more reference traces (whose mean it is); got {to!r}'
+        )
+    if to in ("mean", "resample") and reference is None:
+        raise ValueError(
+            f'to="{to}" needs reference=, the trace or traces whose {"mean" if to == "mean" else "values"} it is'
+        )
+    if to not in ("mean", "resample") and reference is not None:
+        raise ValueError('reference= is for to="mean" and to="resample"')
+    if isinstance(to, str) and to == "zero":
         return _made(site, "→ zero", lambda x, at: torch.zeros_like(x), positions, subspace)
-    references: list[Any] = list(to) if isinstance(to, (list, tuple)) else [to]
-    values = [reference.at(site) for reference in references]
-    if per == "all":
-        mean = torch.cat([value.float() for value in values]).mean(0)
-        label = f"→ mean of {sum(map(len, values))} positions in {_texts(references)}"
-        return _made(site, label, lambda x, at: mean.to(x), positions, subspace)
-    shortest = min(map(len, values))
-    means = torch.stack([value[:shortest].float() for value in values]).mean(0)  # [position, width]
-
-    def at_position(x: torch.Tensor, at: list[int]) -> torch.Tensor:
-        if max(at) >= shortest:
-            raise ValueError(f"the reference has {shortest} positions; position {max(at)} was to be replaced")
-        return means[at].to(x)
-
-    return _made(site, f"→ mean at each position in {_texts(references)}", at_position, positions, subspace)
+    given: Any = to if reference is None else reference
+    references: list[Any] = list(given) if isinstance(given, (list, tuple)) else [given]
+    draw = isinstance(to, str) and to == "resample"
+    label, change = resampled(references, site, per, seed) if draw else means(references, site, per)
+    return _made(site, f"→ {label}", change, positions, subspace)
 
 
 def patch(
@@ -170,7 +116,7 @@ def patch(
         ValueError: As for `edit`; lengths that do not fit.
     """
     site = parse(site)
-    values = from_trace.at(site)
+    values = values_at(from_trace, site)
     total = len(values)
     to = None if positions is None else _positions(positions)
     source = None if from_positions is None else _positions(from_positions)
@@ -186,7 +132,7 @@ def patch(
             )
         return values[rows].to(x)
 
-    return _made(site, f"← {_texts([from_trace])}", taken, to, subspace)
+    return _made(site, f"← {said_texts([from_trace])}", taken, to, subspace)
 
 
 def steer(site: Site | str, vector: Any, scale: float = 1.0, *, positions: Any = None, subspace: Any = None) -> Edit:
@@ -231,7 +177,7 @@ def _made(site: Site, what: str, change: Change, positions: Any, subspace: Any) 
     chosen = None if positions is None else _positions(positions)
     where = "" if chosen is None else f" at {_said(chosen)}"
     if subspace is not None:
-        if isinstance(site, Neuron):
+        if isinstance(site, Neuron) or (isinstance(site, Feature) and site.feature != "error"):
             raise ValueError(f"{site} is one number at each position: it has no subspace")
         subspace = torch.as_tensor(subspace).detach()
         if subspace.dim() != 2 or not _orthonormal(subspace.double()):
@@ -252,8 +198,3 @@ def _said(positions: tuple[int, ...] | None) -> str:
     if positions is None:
         return "all"
     return ", ".join(map(str, positions)) if len(positions) <= 6 else f"{len(positions)} positions"
-
-
-def _texts(traces: list[Any]) -> str:
-    hashes = [str(trace.tokens.provenance.get("text") or "ids")[:6] for trace in traces]
-    return f"trace {hashes[0]}" if len(hashes) == 1 else f"{len(hashes)} traces"

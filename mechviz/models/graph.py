@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from mechviz.sites import MLP, Attention, Head, Neuron, Residual, Site
+from mechviz.sites import MLP, Attention, Feature, Head, Neuron, Residual, Site
 
 from .blocks import BlockPlan
-from .editing import replaced
 from .structure import Structure
-from .watch import Watch, _open, first_tensor
+from .watch import Watch, _open, first_tensor, replaced
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,15 @@ class Graph(Watch):
         """The tensor that holds a site; None for a site that no single tensor holds."""
         if site.layer >= len(self._blocks):
             return None
+        if isinstance(site, Feature):
+            return self._feature(site)
         plan, block = self._structure.plans[site.layer], self._blocks[site.layer]
         if isinstance(site, Residual):
             return self._stream(site, plan, block)
         if isinstance(site, (MLP, Attention)):
             name, scale = (plan.mlp, plan.mlp_scale) if isinstance(site, MLP) else (plan.attn, plan.attn_scale)
             return self._node(self._output(block, name), lambda g: self._rows(g) / scale)
-        if isinstance(site, Neuron):
+        if isinstance(site, Neuron) and site.expert is None:
             given = self._given(block, plan.neurons[0]) if plan.neurons else None
             return self._node(given, lambda g: self._rows(g)[:, site.neuron])
         if not isinstance(site, Head):
@@ -92,6 +93,14 @@ class Graph(Watch):
             return self._node(given, lambda g: self._rows(g).reshape(self._length, count, -1)[:, site.head])
         read = self._read.get(site.layer, [])
         return self._node(read[0] if len(read) == 1 else None, lambda g: g[0, :, site.head])
+
+    def _feature(self, site: Feature) -> Node | None:
+        place, rows = self.node(site.dictionary.at), site.dictionary.directions
+        if place is None or site.feature == "error":
+            return place
+        if rows is None:  # what a feature adds depends on the values
+            return None
+        return Node(place.tensor, lambda g: (x := place.part(g)) @ rows[site.feature].to(x))
 
     def _stream(self, site: Residual, plan: BlockPlan, block: nn.Module) -> Node | None:
         call = self._call(block)

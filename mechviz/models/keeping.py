@@ -14,6 +14,8 @@ from mechviz.sites import Head, Site
 
 from .budget import Limit, size
 from .capture import AttentionCall
+from .edit import place_of
+from .experts import fused_experts
 from .functional import FunctionWatch, Weights
 from .graph import Graph
 from .heads import HeadReadings
@@ -114,7 +116,7 @@ class Keeper(Watch):
 
     def _of_attention(self, layer: int) -> list[str]:
         names = [name for name in self._wanted.names.get(layer, ()) if name in OF_ATTENTION]
-        heads = any(isinstance(site, Head) for site in self._wanted.at(layer))
+        heads = any(isinstance(place_of(site), Head) for site in self._wanted.at(layer))
         return [*names, "heads"] if heads else names
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -133,7 +135,7 @@ class Keeper(Watch):
         for name in [*late, *(self._of_attention(layer) if reading.attended is not None else [])]:
             self._keep(reading, name, layer)
         for site in self._wanted.at(layer):
-            if not isinstance(site, Head):
+            if not isinstance(place_of(site), Head):
                 self._keep_site(reading, site)
         self.calls.clear()
         self._heard.clear()
@@ -142,7 +144,7 @@ class Keeper(Watch):
     def _keep(self, reading: _Running, name: str, layer: int) -> None:
         if name == "heads":
             for site in self._wanted.at(layer):
-                if isinstance(site, Head):
+                if isinstance(place_of(site), Head):
                     self._keep_site(reading, site)
             return
         try:
@@ -251,9 +253,13 @@ def _inside(model: Model, layer: int, block: nn.Module, wanted: Wanted, editing:
     """The modules to watch inside a block."""
     names = wanted.names.get(layer, ())
     plan, structure = model.structure.plans[layer], model.structure
-    heads = "z" in names or any(isinstance(site, Head) for site in wanted.at(layer))
+    heads = "z" in names or any(isinstance(place_of(site), Head) for site in wanted.at(layer))
     late = [name for name in names if name not in OF_ATTENTION]
-    units = [site for site in wanted.at(layer) if not isinstance(site, Head)]
+    units = [place_of(site) for site in wanted.at(layer)]
+    units = [site for site in units if not isinstance(site, Head)]
+    found: list[nn.Module] = []
     if late or units or (heads and structure.functional[layer] and editing.edits):
-        return [block.get_submodule(name) for name in plan.names]
-    return []
+        found = [block.get_submodule(name) for name in plan.names]
+    if any(getattr(site, "expert", None) is not None for site in units) and fused_experts(block) is not None:
+        found.append(fused_experts(block))
+    return found

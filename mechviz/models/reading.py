@@ -10,14 +10,18 @@ import torch
 from torch import nn
 
 from mechviz._layered import Layered, Unavailable
-from mechviz.sites import MLP, Attention, Head, Residual, Site, hook_of, parse
+from mechviz.sites import MLP, Attention, Feature, Head, Neuron, Residual, Site, hook_of, parse
 from mechviz.text import Tokens
 
 from .blocks import BlockPlan
+from .editable import no_neuron
+from .experts import Experts, fused_experts, read_experts
+from .features import Features
 from .tape import Tape
 from .watch import ModuleCall, Watch
 
 if TYPE_CHECKING:
+    from .dictionary import Dictionary
     from .model import Model
 
 T = TypeVar("T")
@@ -35,10 +39,12 @@ class Reading:
         return len(self.tokens)
 
     def at(self, site: Site | str) -> torch.Tensor:
-        """The values at one site: a head's `z` ``[position, d_head]``, a neuron ``[position]``, else ``[position, d_model]``.
+        """The values at one site: a head's `z` ``[position, d_head]``, a neuron or feature ``[position]``, else ``[position, d_model]``.
+
+        A neuron of an expert is NaN where tokens are not sent to that expert.
 
         Args:
-            site: As an object or a string: "L5H1", "L3N17", "L5.resid_post", "L3.mlp", "L3.attn". A TransformerLens name
+            site: As an object or a string: "L5H1", "L3N17", "L5.resid_post", "L3.mlp", "L3.attn", "name/1234". A TransformerLens name
                 that stands for a whole array, such as "blocks.5.attn.hook_pattern", gives that: ``pattern[5]``.
 
         Raises:
@@ -61,12 +67,68 @@ class Reading:
             return getattr(self, f"resid_{site.point}")[site.layer]
         if isinstance(site, (MLP, Attention)):
             return getattr(self, "mlp_out" if isinstance(site, MLP) else "attn_out")[site.layer]
+        if isinstance(site, Feature):
+            return site.dictionary.read(site, self.at(site.dictionary.at))
+        if isinstance(site, Neuron) and site.expert is not None:
+            return self._expert_neuron(site, site.expert)
         name, unit = ("z", site.head) if isinstance(site, Head) else ("neurons", site.neuron)
         values = getattr(self, name)[site.layer]
         if unit >= values.shape[1]:
             kind = "heads" if name == "z" else "neurons"
             raise Unavailable(f"{site}: layer {site.layer} has {values.shape[1]} {kind}")
         return values[:, unit]
+
+    def features(self, dictionary: Dictionary) -> Features:
+        """The features of a dictionary, ``[position, feature]``, computed when indexed: ``trace.features(d)[:, 1234]``.
+
+        ``.error`` is what they leave unexplained, ``[position, width]``.
+
+        Args:
+            dictionary: Which one; its site says which values it encodes.
+
+        Raises:
+            Unavailable: The model has no such site, or it could not be proved.
+            ValueError: The values are not as wide as the dictionary's directions.
+        """
+        values = self.at(dictionary.at)
+        dictionary.encode(values[:1])  # or it would say much later that it does not fit
+        return Features(dictionary, values)
+
+    def experts(self, layer: int) -> Experts:
+        """Which experts each token was sent to, and their neurons: `mechviz.models.Experts`.
+
+        Recomputed from what the layer's experts were given, and checked: put together, it is what they wrote.
+
+        Args:
+            layer: The layer.
+
+        Raises:
+            Unavailable: The layer has no experts that transformers fuses into one module, or the check fails.
+        """
+        module = fused_experts(self._block(layer))
+        if module is None:
+            raise Unavailable(f"layer {layer} has no experts that transformers fuses into one module")
+        call = self._replayed(layer, {"experts": module}).of(module)
+        if call is None or call.output is None:
+            raise Unavailable(f"the experts of layer {layer} did not run")
+        edits = [edit for edit in self._tape.editing.edits if getattr(edit.site, "expert", None) is not None]
+        edits = [edit for edit in edits if edit.site.layer == layer]
+        with self.model.lock, self._tape.numerics.restored():
+            try:
+                return read_experts(module, call.args, call.kwargs, call.output, edits)
+            except Unavailable as reason:
+                raise Unavailable(f"layer {layer} has no experts that can be trusted: {reason}") from None
+
+    def _expert_neuron(self, site: Neuron, expert: int) -> torch.Tensor:
+        why = no_neuron(site, "", self._block(site.layer))
+        if why:
+            raise Unavailable(f"{site}: {why}")
+        found = self.experts(site.layer)
+        if site.neuron >= found.neurons.shape[-1]:
+            raise Unavailable(f"{site}: an expert of layer {site.layer} has {found.neurons.shape[-1]} neurons")
+        mine = found.experts == expert  # [position, slot]
+        read = (found.neurons[..., site.neuron] * mine).sum(1)
+        return torch.where(mine.any(1), read, torch.nan)
 
     def _layered(
         self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""

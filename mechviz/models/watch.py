@@ -139,3 +139,15 @@ def swap(
         {name: new if value is old else value for name, value in kwargs.items()},
         new,
     )
+
+
+def replaced(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
+    """Arguments or a result in which ``new`` stands in for ``old``, of the same types."""
+    if value is old:
+        return new
+    if type(value) is tuple or type(value) is list:
+        return type(value)(replaced(item, old, new) for item in value)
+    if isinstance(value, dict):
+        made = {key: replaced(item, old, new) for key, item in value.items()}
+        return made if type(value) is dict else type(value)(**made)
+    return value
