@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. Patterns are of paths without their suffix.
 PYTHON_FLOORS = [
     ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
-    ["wire", "still", "style", "export", "pattern", "_factored", "_layered", "_pooling"],
+    ["wire", "still", "style", "export", "_export_*", "pattern", "_factored", "_layered", "_pooling"],
     ["trace_file"],
     ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],

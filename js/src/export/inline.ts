@@ -26,6 +26,12 @@ const OWN: Record<string, string> = {
   'mix-blend-mode': 'normal',
   'vector-effect': 'none',
 };
+/** As SVG spells what style sheets give back in small letters. */
+const NAMES: Record<string, string> = {
+  crispedges: 'crispEdges',
+  geometricprecision: 'geometricPrecision',
+  optimizespeed: 'optimizeSpeed',
+};
 const KEPT =
   /^(id|x|y|x1|x2|y1|y2|dx|dy|cx|cy|r|rx|ry|d|points|width|height|transform|viewBox|preserveAspectRatio|offset|gradientUnits|gradientTransform|spreadMethod|clip-path|mask|filter|href|xlink:href|textLength|lengthAdjust|rotate|marker-\w+|markerWidth|markerHeight|refX|refY|orient|patternUnits|patternTransform|clipPathUnits|startOffset)$/;
 const SKIPPED = new Set(['style', 'script', 'title', 'desc', 'metadata', 'foreignObject', 'animate', 'set']);
@@ -87,7 +93,7 @@ function said(
     const value = style.getPropertyValue(property);
     if (value === (inherited[property] ?? INHERITED[property])) continue;
     own[property] = value;
-    attributes[property] = value.replace(/px\b/g, '').replaceAll('"', "'");
+    attributes[property] = NAMES[value] ?? value.replace(/px\b/g, '').replaceAll('"', "'");
   }
   for (const [property, usual] of Object.entries(OWN)) {
     const value = style.getPropertyValue(property);
