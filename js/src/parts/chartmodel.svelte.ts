@@ -145,7 +145,7 @@ export class ChartModel {
     return { x: along('x', Math.max(1, this.width - 60), 84), y: along('y', this.height - FOOT - TOP, 44) };
   });
   plot = $derived.by((): Box => {
-    const longest = (texts: string[]) => Math.max(0, ...texts.map((text) => text.length));
+    const longest = (texts: string[]) => texts.reduce((most, text) => Math.max(most, text.length), 0);
     const names = this.flat ? Math.min(28, longest(this.data.names ?? [])) * 6 : 0;
     const left = Math.ceil(Math.max(names, longest(this.ticks.y.map((tick) => tick.text)) * CHARACTER) + 10);
     const right =

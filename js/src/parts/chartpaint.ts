@@ -5,7 +5,7 @@ import type { Box, ChartModel, Line } from './chartmodel.svelte';
 import { speckle } from './chartspeckle';
 
 /** Beyond this many visible points they are drawn as specks, which take no time. */
-const CROWD = 2000;
+export const CROWD = 2000;
 
 /** Draws a chart again and again; keeps what can be used for the next frame. */
 export class Painter {
@@ -176,57 +176,61 @@ function band(x: Numbers, low: Numbers, high: Numbers, toX: Line, toY: Line, plo
 }
 
 function bars(context: CanvasRenderingContext2D, model: ChartModel, { palette, picked }: Picture): void {
-  const { flat, count, plot } = model;
+  const { flat, low, high } = model;
   const [along, value] = flat ? [model.toY, model.toX] : [model.toX, model.toY];
   const column = flat ? model.x : model.y;
-  const [low, high] = [model.low, model.high];
-  const pitch = Math.abs(along.scale);
   const thick = thicknessOf(model);
-  const zero = value.shift;
-  const rect = (at: number, a: number, b: number, width: number) =>
+  const fill = (at: number, length: number, width: number) =>
     flat
-      ? context.rect(Math.min(a, b), at - width / 2, Math.abs(b - a), width)
-      : context.rect(at - width / 2, Math.min(a, b), width, Math.abs(b - a));
-  const room = flat ? plot.height : plot.width;
-  const visible = (i: number) => {
-    const at = along.scale * i + along.shift;
-    return at >= -pitch && at <= room + pitch ? at : NaN;
-  };
-  // Narrower than a pixel they lie upon each other, and a column reaches as far as the longest of them.
+      ? context.fillRect(value.shift, at - width / 2, length, width)
+      : context.fillRect(at - width / 2, value.shift, width, length);
+  const [from, to] = model.stretch[model.base];
+  const first = Math.max(0, Math.ceil(from - 0.5));
+  const last = Math.min(model.count - 1, Math.floor(to + 0.5));
   for (const sign of [1, -1]) {
-    context.beginPath();
-    for (let i = 0; i < count; i++) {
-      const at = visible(i);
-      if (Number.isNaN(at) || !(column[i] * sign > 0) || !Number.isFinite(column[i])) continue;
-      rect(at, zero, value.scale * column[i] + zero, thick);
-    }
     context.fillStyle = css(sign > 0 ? palette.more : palette.less);
-    context.fill();
+    // Narrower than a pixel they lie upon each other: a column of pixels reaches as far as the longest of them.
+    let [pixel, longest] = [NaN, 0];
+    for (let i = first; i <= last; i++) {
+      const length = value.scale * column[i];
+      if (!(column[i] * sign > 0) || !Number.isFinite(length)) continue;
+      const at = along.scale * i + along.shift;
+      if (thick > 1) {
+        fill(at, length, thick);
+        continue;
+      }
+      if (Math.floor(at) !== pixel) {
+        if (longest) fill(pixel + 0.5, longest, 1);
+        [pixel, longest] = [Math.floor(at), 0];
+      }
+      if (Math.abs(length) > Math.abs(longest)) longest = length;
+    }
+    if (longest) fill(pixel + 0.5, longest, 1);
   }
   context.strokeStyle = css(palette.foreground);
   context.lineWidth = 1;
-  if (low && high && pitch >= 4) {
+  if (low && high && thick > 2) {
     context.beginPath();
-    for (let i = 0; i < count; i++) {
-      const at = visible(i);
-      const [a, b] = [value.scale * low[i] + zero, value.scale * high[i] + zero];
-      if (!Number.isFinite(at + a + b)) continue;
-      for (const end of [a, b]) {
-        context.moveTo(...point(flat, at - 3, end));
-        context.lineTo(...point(flat, at + 3, end));
-      }
-      context.moveTo(...point(flat, at, a));
-      context.lineTo(...point(flat, at, b));
-    }
+    for (let i = first; i <= last; i++) whisker(context, flat, along.scale * i + along.shift, value, low[i], high[i]);
     context.stroke();
   }
-  context.beginPath();
-  for (const i of picked) {
-    const at = visible(i);
-    if (Number.isFinite(at) && Number.isFinite(column[i])) rect(at, zero, value.scale * column[i] + zero, thick + 5);
-  }
   context.lineWidth = 1.5;
-  context.stroke();
+  for (const i of picked) {
+    if (!Number.isFinite(column[i])) continue;
+    const { x, y, width, height } = barOf(model, i);
+    context.strokeRect(x - 2.5, y - 2.5, width + 5, height + 5);
+  }
+}
+
+function whisker(context: CanvasRenderingContext2D, flat: boolean, at: number, value: Line, low: number, high: number) {
+  const ends = [value.scale * low + value.shift, value.scale * high + value.shift];
+  if (!ends.every(Number.isFinite)) return;
+  const line = (...[a, b, c, d]: [number, number, number, number]) => {
+    context.moveTo(...(flat ? ([b, a] as const) : ([a, b] as const)));
+    context.lineTo(...(flat ? ([d, c] as const) : ([c, d] as const)));
+  };
+  for (const end of ends) line(at - 3, end, at + 3, end);
+  line(at, ends[0], at, ends[1]);
 }
 
 function thicknessOf({ flat, toX, toY }: ChartModel): number {
@@ -244,8 +248,4 @@ export function barOf(model: ChartModel, i: number): { x: number; y: number; wid
   }
   const zero = model.toY.shift;
   return { x: x - thick / 2, y: Math.min(y, zero), width: thick, height: Math.abs(y - zero) };
-}
-
-function point(flat: boolean, along: number, value: number): [number, number] {
-  return flat ? [value, along] : [along, value];
 }

@@ -4,6 +4,7 @@ import type { Numbers } from '../wire';
 import { say } from '../words';
 import { extentOf } from './chartaxis';
 import type { ChartModel } from './chartmodel.svelte';
+import { CROWD } from './chartpaint';
 
 /** "48 heads · previous-token score 0.01 … 0.97 · induction score 0 … 0.93". */
 export function summaryOf(model: ChartModel, noun: string, count: number): string {
@@ -19,14 +20,13 @@ export function summaryOf(model: ChartModel, noun: string, count: number): strin
 }
 
 /** What is not drawn and why; how very many points are. */
-export function notesOf(model: ChartModel, seen: number): string {
+export function notesOf(model: ChartModel, seen: number, lost: Lost): string {
   const { data, logs } = model;
   const parts: string[] = [];
-  const lost = lostOf(model);
   const word = data.kind === 'points' ? 'chart.left' : data.kind === 'lines' ? 'chart.gaps' : 'chart.noBar';
   if (lost.missing) parts.push(say(word, { n: general(lost.missing) }));
   if (lost.low) parts.push(say('chart.noLog', { n: general(lost.low), axis: logs.x ? (logs.y ? 'x, y' : 'x') : 'y' }));
-  if (data.kind === 'points' && seen > 2000) parts.push(say('chart.dense'));
+  if (data.kind === 'points' && seen > CROWD && !data.shade) parts.push(say('chart.dense'));
   if (data.kind === 'points' && !model.isZoomed && (data.axes.x.limits || data.axes.y.limits)) {
     const outside = model.count - seen - lost.missing - lost.low;
     if (outside > 0) parts.push(say('chart.outside', { n: general(outside) }));
@@ -34,8 +34,13 @@ export function notesOf(model: ChartModel, seen: number): string {
   return parts.join(' · ');
 }
 
+export interface Lost {
+  missing: number;
+  low: number;
+}
+
 /** How many numbers are not finite, and how many others a logarithmic axis has no place for. */
-export function lostOf({ data, logs }: ChartModel): { missing: number; low: number } {
+export function lostOf({ data, logs }: ChartModel): Lost {
   const lost = { missing: 0, low: 0 };
   const n = data.x.length || 1;
   const along = data.kind === 'lines' ? n : data.y.length;
