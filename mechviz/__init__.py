@@ -72,8 +72,10 @@ _NEEDS_TORCH = ("load", "Dictionary", "Model", "SiteMap", "Trace", "Edit", "abla
 def __getattr__(name: str) -> Any:
     if name in _NEEDS_TORCH:
         return getattr(importlib.import_module("mechviz.models"), name)
+    if name == "analysis":
+        return importlib.import_module("mechviz.analysis")
     raise AttributeError(f"module 'mechviz' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "open"])
+    return sorted([*__all__, "analysis", "open"])

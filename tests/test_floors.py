@@ -20,18 +20,19 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. Patterns are of paths without their suffix.
 PYTHON_FLOORS = [
     ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
-    ["wire", "still", "style", "export", "_export_*", "pattern", "_factored", "_layered", "_pooling"],
+    ["wire", "still", "style", "export", "_export_*", "pattern", "_factored", "_layered", "_pooling", "_head_scores"],
+    ["_sink"],
     ["trace_file"],
     ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
-    ["page", "figure_file", "widget", "_*_still"],
+    ["page", "figure_file", "widget", "_*_still", "_plotly"],
     ["notebook"],
     ["view"],
     ["_svelte/*"],
     ["views/*", "svelte"],
 ]
 # What stands beside the views, and the little that each may know of the rest.
-VOCABULARY = ["version", "sites", "arrays", "text", "pattern", "_layered", "_visible", "trace_file"]
+VOCABULARY = ["version", "sites", "arrays", "text", "pattern", "_head_scores", "_layered", "_visible", "trace_file"]
 PYTHON_WINGS = {
     "models/*": [*VOCABULARY, "demo/__init__"],
     "demo/*": [*VOCABULARY, "models/*"],
@@ -51,7 +52,7 @@ PYTHON_ROOF = [
     "scan/*",
 ]
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers", "plotly"}
-MAY_BE_HEAVY = ["models/*", "analysis/*", "demo/*", "scan/*", "bench"]
+MAY_BE_HEAVY = ["_plotly", "models/*", "analysis/*", "demo/*", "scan/*", "bench"]
 
 BROWSER_FLOORS = [
     ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "export/paper", "compiler/*"],

@@ -1,4 +1,4 @@
-"""What is said about one head as a whole, from the weights themselves: the one place where it is computed."""
+"""What is said about one head as a whole, from the weights themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from mechviz._head_scores import SCORES, blocks_of, head_scores
 from mechviz.pattern import pool
 
 STATISTICS = ("entropy", "distance", "previous token", "first token")
@@ -104,29 +105,8 @@ def statistics(weights: np.ndarray, *, causal: bool, same_tokens: bool = True) -
         where queries and keys are not the same tokens, and everything where no row counts.
     """
     queries, keys = weights.shape
-    counts = weights.sum(axis=1) > 0
-    if causal and queries > 1:
-        counts[0] = False
-    rows = np.full((len(STATISTICS), queries), np.nan)
-    rows[0] = -np.einsum("qk,qk->q", weights, np.log(np.maximum(weights, np.finfo(weights.dtype).tiny)))
-    if same_tokens and queries == keys:
-        rows[1] = _distance(weights)
-        rows[2, 1:] = np.diagonal(weights, -1)
-    rows[3] = weights[:, 0]
-    return np.array([_mean(row[counts]) for row in rows])
-
-
-def _distance(weights: np.ndarray) -> np.ndarray:
-    """Σ p·|query − key| of every row."""
-    position = np.arange(len(weights), dtype=weights.dtype)
-    blocks = (slice(start, start + _BLOCK) for start in range(0, len(weights), _BLOCK))
-    apart = (np.einsum("qk,qk->q", weights[rows], np.abs(position[rows, None] - position)) for rows in blocks)
-    return np.concatenate(list(apart))
-
-
-def _mean(values: np.ndarray) -> float:
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else np.nan
+    found = head_scores(blocks_of(weights), causal=causal, same_tokens=same_tokens and queries == keys)
+    return found[[SCORES.index(name) for name in ("entropy", "distance", "previous", "first")]]
 
 
 def above_diagonal(weights: np.ndarray) -> Iterator[np.ndarray]:

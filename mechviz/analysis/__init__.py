@@ -1,0 +1,7 @@
+"""Analyses of traces; results are frozen dataclasses of arrays, for views and for code of one's own."""
+
+from __future__ import annotations
+
+from mechviz.analysis.head_scores import HeadScores, head_scores
+
+__all__ = ["HeadScores", "head_scores"]

@@ -1,0 +1,140 @@
+"""What every head of a model does, as numbers: `head_scores`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mechviz import _head_scores
+from mechviz.arrays import to_numpy
+from mechviz.pattern import Dense, Pattern, PatternStack
+from mechviz.sites import Head
+from mechviz.text import Tokens, as_tokens
+
+
+@dataclass(frozen=True)
+class HeadScores:
+    """Scores of heads; every array is float64 ``[layer, head]``, NaN where a score has no meaning.
+
+    Scores say what a head did on this text, not what it is for: a high induction score on a text with repeats is a
+    reason to look, not a proof.
+
+    Attributes:
+        layers: The true numbers of the layers, one a row.
+        entropy: Of a row, in nats; mean over queries, as everything here is.
+        distance: How many tokens away a query reads, Σ p·|query − key|.
+        previous: Weight on the token before the query ("previous-token score").
+        current: Weight on the query itself.
+        first: Weight on the first key ("sink mass"); NaN when it was taken out.
+        duplicate: Weight on earlier copies of the query's token ("duplicate-token score"), over queries that have one.
+        induction: Weight on the tokens that followed earlier copies of the query's token ("prefix-matching score"),
+            over queries that have one.
+        with_first: Whether the first key was counted.
+        missing: Layers without a pattern, and why.
+    """
+
+    layers: tuple[int, ...]
+    entropy: np.ndarray
+    distance: np.ndarray
+    previous: np.ndarray
+    current: np.ndarray
+    first: np.ndarray
+    duplicate: np.ndarray
+    induction: np.ndarray
+    with_first: bool
+    missing: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def heads(self) -> list[Head]:
+        """The heads that have scores, in reading order: what ``points=`` of `mechviz.scatter` takes."""
+        return [Head(self.layers[row], int(head)) for row, head in zip(*np.nonzero(self._there), strict=True)]
+
+    def values(self, name: str) -> np.ndarray:
+        """One score of all `heads`, ``[head]``.
+
+        Raises:
+            ValueError: there is no such score.
+        """
+        if name not in _head_scores.SCORES:
+            raise ValueError(f"name must be one of {', '.join(_head_scores.SCORES)}; got {name!r}")
+        return getattr(self, name)[self._there]
+
+    @property
+    def _there(self) -> np.ndarray:
+        return ~np.isnan(self.entropy)
+
+
+def head_scores(patterns: Any, tokens: Any = None, *, with_first: bool = True) -> HeadScores:
+    """Measure what every head reads, from its attention pattern.
+
+    Patterns are read a block of rows at a time, so that long contexts need no whole pattern in memory.
+
+    Args:
+        patterns: ``trace.attention``, one pattern, a list of patterns, or an array ``[head, query, key]`` or
+            ``[layer, head, query, key]`` of probabilities.
+        tokens: What was read: `Tokens`, or a list of strings. Without it `duplicate` and `induction` are NaN; so are
+            they, `distance`, `previous` and `current` where queries and keys are not the same tokens.
+        with_first: False takes the first key, where many heads rest, out of every row and divides by what is left; rows
+            of which less than a thousandth is left do not count.
+
+    Raises:
+        TypeError: `patterns` or `tokens` is of another type.
+        ValueError: `tokens` has another length than the patterns, or an array another number of axes.
+
+    Papers: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, "In-context
+    Learning and Induction Heads" (prefix matching); Xiao et al. 2023, "Efficient Streaming Language Models with
+    Attention Sinks".
+
+    Example:
+        >>> scores = head_scores([[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]], ["a", "b", "a"])
+        >>> float(scores.previous[0, 0]), float(scores.induction[0, 0])
+        (1.0, 1.0)
+    """
+    stack = _stack(patterns)
+    read = [(layer, stack[layer]) for layer in stack.layers if layer not in stack.missing]
+    most = max((pattern.shape[0] for _, pattern in read), default=0)
+    ids = None
+    scores = np.full((len(_head_scores.SCORES), len(read), most), np.nan)
+    for row, (_, pattern) in enumerate(read):
+        heads, queries, keys = pattern.shape
+        if tokens is not None and queries == keys and (ids is None or len(ids) != keys):
+            ids = _ids(as_tokens(tokens, length=keys))
+        for head in range(heads):
+            scores[:, row, head] = _head_scores.head_scores(
+                _rows(pattern, head, queries),
+                causal=pattern.causal,
+                same_tokens=queries == keys,
+                ids=ids if queries == keys else None,
+                with_first=with_first,
+            )
+    named = dict(zip(_head_scores.SCORES, scores, strict=True))
+    return HeadScores(tuple(layer for layer, _ in read), **named, with_first=with_first, missing=dict(stack.missing))
+
+
+def _stack(patterns: Any) -> PatternStack:
+    if isinstance(patterns, PatternStack):
+        return patterns
+    if isinstance(patterns, Pattern):
+        return PatternStack([patterns])
+    if isinstance(patterns, Sequence) and patterns and all(isinstance(item, Pattern) for item in patterns):
+        return PatternStack(list(patterns))
+    array = to_numpy(patterns, name="patterns")
+    if array.ndim not in (3, 4):
+        raise ValueError(f"patterns must have shape (head, query, key) or (layer, head, query, key); got {array.shape}")
+    return PatternStack([Dense(layer) for layer in (array if array.ndim == 4 else array[None])])
+
+
+def _rows(pattern: Pattern, head: int, queries: int) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, queries, _head_scores.BLOCK):
+        block = np.arange(start, min(start + _head_scores.BLOCK, queries))
+        yield start, to_numpy(pattern.rows(head, block), name="patterns")
+
+
+def _ids(tokens: Tokens) -> np.ndarray:
+    """Integers that are equal where the tokens are: their ids, else of their labels."""
+    if tokens.ids is not None:
+        return np.asarray(tokens.ids)
+    return np.unique(np.asarray(tokens.label, dtype=object).astype(str), return_inverse=True)[1]
