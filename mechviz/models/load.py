@@ -12,7 +12,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from .mapped import MappedModel
 from .model import Model
+from .site_map import SiteMap
 
 EMBEDDED = Path(__file__).parent.parent / "demo" / "model"
 
@@ -26,16 +28,19 @@ def load(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | str | None = None,
+    sites: SiteMap | None = None,
     **kwargs: Any,
 ) -> Model:
     """Load a causal language model for tracing, or take one that is loaded already.
 
     Args:
         x: Nothing for the embedded model; the name of a model on the Hugging Face hub or a local folder (read as
-            safetensors only, without code of its own unless you pass ``trust_remote_code=True``); or a transformers model.
+            safetensors only, without code of its own unless you pass ``trust_remote_code=True``); a transformers model; or
+            any ``torch.nn.Module`` that takes ids ``[1, position]``, with ``sites=``.
         tokenizer: A tokenizer, or the name or folder of one; by default the one that came with a name or folder.
         device: Where to put a model that is loaded here; by default it stays where transformers puts it.
         dtype: Of a model that is loaded here; by default float32 for the embedded model, else the checkpoint's own.
+        sites: Of a hand-written module: where it keeps what a trace shows. See `mechviz.models.SiteMap`.
         **kwargs: Passed to ``AutoModelForCausalLM.from_pretrained``; ``revision``, ``token`` and the like to the tokenizer's
             too, when it comes from the same place.
 
@@ -45,7 +50,8 @@ def load(
     Raises:
         TypeError: ``x`` is none of these.
         FileNotFoundError: The embedded model is not there.
-        ValueError: ``device``, ``dtype`` or other options with a model that is loaded already.
+        ValueError: ``device``, ``dtype`` or other options with a model that is loaded already; a site map that names
+            what is not there, or that comes with a model which needs none.
 
     Example:
         >>> model = load()  # doctest: +SKIP
@@ -55,9 +61,16 @@ def load(
             raise ValueError(
                 "device=, dtype= and other options are for models that load() reads; yours is left as it is"
             )
+        if sites is not None:
+            return MappedModel(x, _tokenizer(tokenizer), sites)
         if not hasattr(x, "config") or not hasattr(x, "get_input_embeddings"):
-            raise TypeError(f"expected a transformers model with a config and input embeddings; got {type(x).__name__}")
+            raise TypeError(
+                f"expected a transformers model with a config and input embeddings; got {type(x).__name__}. A module of your "
+                "own needs sites=mv.SiteMap(blocks=...), which says where things are in it"
+            )
         return Model(x, _tokenizer(tokenizer))
+    if sites is not None:
+        raise ValueError("sites= is for a torch.nn.Module of your own; models that load() reads need none")
     if x is not None and not isinstance(x, (str, Path)):
         raise TypeError(f"expected nothing, a name, a folder or a model; got {type(x).__name__}")
     if x is None and not EMBEDDED.is_dir():

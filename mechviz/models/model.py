@@ -26,7 +26,7 @@ from .keeping import Keeper
 from .known import structure_of
 from .many import show_progress, stream
 from .stacks import trace_inputs
-from .structure import Structure, find_stacks, longest
+from .structure import Stack, Structure, find_stacks, longest
 from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
 from .wanted import Capture, wanted
@@ -51,7 +51,7 @@ class Model:
         self.tokenizer = tokenizer
         self.name = name or _name(self.module)
         self._bos = bos
-        self.stacks = find_stacks(self.module)
+        self.stacks = self._find_stacks()
         self._stack = longest(self.stacks)
         self._structures: dict[Any, Any] = {}  # by the names of inputs, where these are no single text
         self._structure: Structure | None = None
@@ -59,7 +59,10 @@ class Model:
         self._alone = ""  # why texts are not run together in batches
         self._padded = False  # whether that padding does no harm was looked at
         self._probed = ""  # fingerprint of the weights that the structure was found with
-        self.lock = _locks.setdefault(self.module, threading.RLock())
+        self.lock = lock_of(self.module)
+
+    def _find_stacks(self) -> tuple[Stack, ...]:
+        return find_stacks(self.module)
 
     @property
     def n_layers(self) -> int:
@@ -390,6 +393,11 @@ class Model:
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.module.parameters())
         return f"Model({self.name!r}, {self.n_layers} layers, {size:,} parameters, {self.dtype}, {self.device})"
+
+
+def lock_of(module: nn.Module) -> threading.RLock:  # type: ignore[valid-type]
+    """The lock that all traces of a module share."""
+    return _locks.setdefault(module, threading.RLock())
 
 
 def _name(module: nn.Module) -> str:
