@@ -29,7 +29,8 @@ class Factored:
         window: Query ``i`` sees keys ``j > i + offset - window`` only.
         offset: Position of query 0 counted from key 0.
         softcap: ``s`` becomes ``softcap * tanh(s / softcap)``.
-        sinks: ``[head]``, a score per head that takes part in the softmax without a key, so rows sum to less than 1.
+        sinks: ``[head]`` or ``[head, query]``, a score that takes part in the softmax without a key, so that rows sum to less
+            than 1; `sink` gives the rest.
         bias: Added to the scores, ``[head or 1, query or 1, key]``.
         mask: True where a query may see a key, ``[head or 1, query or 1, key]``.
         names: A name per head.
@@ -70,10 +71,19 @@ class Factored:
         self.shape: tuple[int, int, int] = (queries.shape[0], queries.shape[1], keys.shape[1])
         self.scale = queries.shape[2] ** -0.5 if scale is None else float(scale)
         self.causal_rule, self.window, self.offset, self.softcap = causal, window, offset, softcap
-        self.sinks = None if sinks is None else self.ops.float32(sinks).reshape(-1)
+        self.sinks = None if sinks is None else self._check_sinks(self.ops.float32(sinks))
         self.bias, self.mask = (self._check_scores(x, name) for x, name in ((bias, "bias"), (mask, "mask")))
         self.names = head_names(names, self.shape[0])
         self._normaliser: dict[tuple[int, int], Any] = {}
+
+    def _check_sinks(self, x: Any) -> Any:
+        heads, queries, _ = self.shape
+        count = int(np.prod(x.shape))
+        if count == heads:
+            return x.reshape(heads)
+        if count == heads * queries and x.shape[0] == heads:
+            return x.reshape(heads, queries)
+        raise ValueError(f"sinks must have shape ({heads},) or ({heads}, {queries}); got {tuple(x.shape)}")
 
     def _check_scores(self, x: Any, name: str) -> Any:
         heads, queries, keys = self.shape
@@ -150,12 +160,13 @@ class Factored:
                 cols = slice(left, min(left + KEY_BLOCK, seen.stop))
                 part = self.ops.logsumexp(self.scores(head, slice(first, stop), cols))  # [row, 1]
                 known = part if known is None else self.ops.logaddexp(known, part)
-            known = self._normaliser[head, block] = self._finish(head, known)
+            known = self._normaliser[head, block] = self._finish(head, known, slice(first, stop))
         return known
 
-    def _finish(self, head: int, total: Any) -> Any:
+    def _finish(self, head: int, total: Any, rows: Any) -> Any:
+        """The normaliser of rows, from the log-sum-exp over their keys, ``[row, 1]``."""
         if self.sinks is not None:
-            total = self.ops.logaddexp(total, self.sinks[head])
+            total = self.ops.logaddexp(total, self._sinks(head, rows))
         return self.ops.where(total == -float("inf"), 0.0, total)
 
     def head(self, head: int) -> Any:
@@ -189,12 +200,23 @@ class Factored:
 
     def rows(self, head: int, queries: Any) -> Any:
         """Whole rows of one head, ``[len(queries), key]``; ``queries`` is an index, a list of them or a slice."""
-        scores = self.scores(range(self.shape[0])[head], row_index(queries, self.shape[1]), slice(0, self.shape[2]))
-        return self.ops.exp(scores - self._finish(head, self.ops.logsumexp(scores)))
+        picked = row_index(queries, self.shape[1])
+        scores = self.scores(range(self.shape[0])[head], picked, slice(0, self.shape[2]))
+        return self.ops.exp(scores - self._finish(head, self.ops.logsumexp(scores), picked))
 
     def sink(self, head: int, queries: Any = slice(None)) -> Any:
         """The probability that goes to the head's sink, ``[len(queries)]``; 0 for a model without sinks."""
-        return 1 - self.rows(head, queries).sum(-1) if self.sinks is not None else 0 * self.rows(head, queries).sum(-1)
+        head, picked = range(self.shape[0])[head], row_index(queries, self.shape[1])
+        out = self.ops.filled((self.shape[1],), 0.0, like=self.queries)
+        for block in sorted({int(query) // BLOCK for query in picked}) if self.sinks is not None else ():
+            rows = slice(block * BLOCK, min((block + 1) * BLOCK, self.shape[1]))
+            out[rows] = self.ops.exp(self._sinks(head, rows) - self.log_sum_exp(head, block)).reshape(-1)
+        return out[picked]
+
+    def _sinks(self, head: int, rows: Any) -> Any:
+        """Scores of the sink, ``[row or 1, 1]``."""
+        own: Any = self.sinks[head]  # type: ignore[index]
+        return own.reshape(1, 1) if own.ndim == 0 else own[rows].reshape(-1, 1)
 
     def overview(self, head: int, size: int) -> Any:
         """One head with at most ``size`` cells a side; a cell is the largest of its square of entries.

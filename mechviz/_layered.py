@@ -15,7 +15,8 @@ class Unavailable(LookupError):
 class Layered(Sequence[T]):
     """One item per layer: ``items[5]`` is layer 5's, also when other layers have none.
 
-    Iteration goes over the layers that have an item, in order; a negative number counts from the last of them.
+    Iteration goes over the layers that have an item, in order; a negative number counts from the last of them. Whether a
+    layer has one can turn out when it is made: it is then in ``missing`` from there on, and `items` leaves it out.
 
     Args:
         make: Layer -> a function that makes its item.
@@ -64,13 +65,32 @@ class Layered(Sequence[T]):
         if layer in self._made:
             return self._made[layer]
         if layer in self.missing:
-            raise Unavailable(f"layer {layer} has no {self.name}: {self.missing[layer]}")
+            reason = self.missing[layer]
+            raise Unavailable(reason if reason.startswith("layer ") else f"layer {layer} has no {self.name}: {reason}")
         if layer not in self._make:
             raise IndexError(f"layer must be one of {list(self.layers)}; got {index}")
-        item = self._make[layer]()
+        try:
+            item = self._make[layer]()
+        except Unavailable as reason:
+            self._refuse(layer, str(reason))
+            raise
         if self._keep:
             self._made[layer] = item
         return item
+
+    def items(self) -> Iterator[tuple[int, T]]:
+        """``(layer, item)`` of every layer that can be made; ``missing`` then says why the others cannot."""
+        for layer in self.layers:
+            try:
+                item = self[layer]
+            except Unavailable:
+                continue
+            yield layer, item
+
+    def _refuse(self, layer: int, reason: str) -> None:
+        self._make.pop(layer, None)
+        self.missing[layer] = reason
+        self.missing = dict(sorted(self.missing.items()))
 
     def _slice(self, index: slice) -> Layered[T]:
         """The layers that the slice of all layers holds, under their true numbers."""

@@ -9,11 +9,11 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from mechviz import export, figure_file, notebook, worker
+from mechviz import _plotly, export, figure_file, notebook, worker
 from mechviz._visible import prose
 from mechviz.page import PageFigure, heading, html_page, iframe, markdown, page_figure
 from mechviz.selection import Selection
@@ -308,6 +308,25 @@ class View:
         provenance = json.dumps({"mechviz": __version__, "figures": figures}, default=str)
         return f"mechviz {__version__}", provenance
 
+    def to_plotly(self, theme: Literal["light", "dark"] = "light") -> Any:
+        """The same numbers as a `plotly.graph_objects.Figure`, for a layout of your own; nothing of it is linked.
+
+        `mechviz.scatter`, `lines` and `bars` as they are, of `attention` the open head as a heat map, of `tokens` a bar
+        for each value. It has the template "mechviz" or "mechviz_dark", which your own figures can take, too:
+        ``fig.update_layout(template="mechviz")``. Needs Plotly (``pip install 'mechviz-interp[plotly]'``).
+
+        Raises:
+            ModuleNotFoundError: Plotly is not installed.
+            TypeError: a row or column (ask the views in it), or a view that has no Plotly figure.
+            ValueError: `theme` is neither "light" nor "dark".
+
+        Example:
+            >>> view.to_plotly().update_layout(width=500).show()  # doctest: +SKIP
+        """
+        if self._spec is None:
+            raise TypeError("to_plotly() makes a figure of one view; ask the views inside the row or column")
+        return _plotly.figure_of(self._spec.kind, self._spec.props, self._selection.to_dict(), theme)
+
     def still(self) -> str:
         """The picture as HTML without scripts, for where none may run."""
         return "".join(f'<div style="margin:0 0 16px">{spec.still()}</div>' for spec in self._specs())
@@ -533,4 +552,6 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[
         parts.append(f"{tokens} token{'' if tokens == 1 else 's'}{notes}")
     if provenance.get("dtype"):
         parts.append(str(provenance["dtype"]))
+    if provenance.get("missing"):  # what was asked for and cannot be drawn
+        parts.append(str(provenance["missing"]))
     return parts

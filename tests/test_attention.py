@@ -164,7 +164,7 @@ def test_as_many_other_tokens_are_still_other_tokens():
         (WORDS, np.zeros((0, N, N)), {}, ValueError, r"at least one head, query and key; got shape \(0, 5, 5\)"),
         (WORDS, np.zeros((0, 2, N, N)), {}, ValueError, "at least one layer"),
         (WORDS, [], {}, ValueError, "pattern must hold at least one layer; got an empty list"),
-        (WORDS, PatternStack({}, missing={0: "no softmax"}), {}, ValueError, r"got none \(layer 0: no softmax\)"),
+        (WORDS, PatternStack({}, missing={0: "no softmax"}), {}, ValueError, r"got none \(no pattern of layer 0: no softmax\)"),
         (
             WORDS,
             [PATTERN[0], PATTERN[0][:, :4, :4]],

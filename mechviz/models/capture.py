@@ -196,7 +196,7 @@ def read_call(
         window=given.get("sliding_window") if flash else None,
         offset=keys.shape[2] - length if flash else 0,  # flash aligns queries with the last keys, sdpa with the first
         softcap=given.get("softcap") if function is not sdpa_attention_forward else None,  # which does not cap
-        sinks=own(given.get("s_aux")),
+        sinks=own(given.get("s_aux") if given.get("sinks") is None else given["sinks"]),
         bias=own(given.get("position_bias")),
         dropout=float(given.get("dropout") or 0.0),
         computed=own(computed),

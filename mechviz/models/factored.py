@@ -124,7 +124,7 @@ def knocked_rows(pattern: TorchFactored, knock: Any, rows: list[int]) -> torch.T
     hidden[gone] = True
     if knock.renormalise:
         scores = scores.masked_fill(hidden, -float("inf"))
-    normaliser = pattern._finish(head, torch.logsumexp(scores, -1, keepdim=True))
+    normaliser = pattern._finish(head, torch.logsumexp(scores, -1, keepdim=True), rows)
     return torch.exp(scores - normaliser).masked_fill(hidden, 0.0)
 
 
@@ -158,7 +158,7 @@ def _build(call: AttentionCall, batch: int) -> TorchFactored:
         window=window,
         offset=call.offset,
         softcap=call.softcap,
-        sinks=call.sinks,
+        sinks=call.sinks if call.sinks is None or call.sinks.dim() < 4 else _one(call.sinks, batch),
         bias=bias,
         mask=mask,
     )
@@ -271,7 +271,8 @@ def _rows_of(pattern: TorchFactored, heads: slice, rows: torch.Tensor) -> torch.
     s = s if pattern.mask is None else s.masked_fill(~_picked(pattern.mask, heads, rows), -float("inf"))
     total = torch.logsumexp(s, -1, keepdim=True)
     if pattern.sinks is not None:
-        total = torch.logaddexp(total, pattern.sinks[heads, None, None])
+        sinks = pattern.sinks[heads, None] if pattern.sinks.dim() == 1 else pattern.sinks[heads][:, rows]
+        total = torch.logaddexp(total, sinks[..., None])
     return torch.exp(s - torch.where(total == -float("inf"), 0.0, total))
 
 

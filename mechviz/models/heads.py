@@ -14,6 +14,7 @@ from mechviz.pattern import PatternStack
 from .capture import AttentionCall
 from .factored import TorchDense, TorchFactored, pattern_of
 from .functional import FunctionWatch, Weights
+from .materialise import materialise
 from .reading import Reading
 
 RESULT_LIMIT = 1 << 30  # bytes of `result` that one call may make
@@ -70,6 +71,25 @@ class HeadReadings(Reading):
     def z(self) -> Layered[torch.Tensor]:
         """What each head reads, ``[position, head, d_head]``: the values, weighted by its pattern."""
         return self._layered("z", lambda layer: self._factor(layer, "z"), self._no_attention)
+
+    def materialised(self, layer: int) -> TorchDense:
+        """A layer's attention as the matrix that the model's own eager code makes, ``[head, query, key]``.
+
+        For layers that ``trace.attention`` refuses because their rows cannot be recomputed from queries and keys. The matrix
+        takes the memory that such matrices take, and is checked: times the values it must give what the heads read.
+
+        Args:
+            layer: The layer.
+
+        Raises:
+            Unavailable: The layer has no such code, or its weights do not give what the heads read.
+            WeightsMoved: The model has changed since the trace was made.
+        """
+        reason = self._no_attention(layer)
+        if reason:
+            raise Unavailable(f"layer {layer} has no attention pattern: {reason}")
+        with self.model.lock:
+            return materialise(self._tape, layer, self._which(layer))
 
     def result(
         self, layer: int, heads: Sequence[int] | None = None, positions: Sequence[int] | slice | None = None
@@ -185,7 +205,10 @@ class HeadReadings(Reading):
         try:
             return pattern_of(call)
         except Unavailable as reason:
-            raise Unavailable(f"layer {layer} has no attention pattern that can be trusted: {reason}") from None
+            raise Unavailable(
+                f"layer {layer} has no attention pattern that can be trusted: {reason}. trace.materialised({layer}) asks its "
+                "eager code for the whole matrix"
+            ) from None
 
 
 def _linear(module: nn.Module, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mechviz._sink import SinkColumn, has_sink
 from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Pattern, PatternStack
 from mechviz.text import Tokens
@@ -29,6 +31,7 @@ class Layer:
 
     number: int | None
     pattern: Pattern
+    sink: bool = False  # whether its last key is the sink
 
 
 def check_order(tokens: Any, pattern: Any) -> None:
@@ -57,10 +60,11 @@ def _are_strings(x: Any) -> bool:
 def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
     """The layers of whatever was given, checked to agree with each other."""
     if isinstance(pattern, PatternStack):
-        own: Sequence[int | None] = pattern.layers
-        patterns: list[Pattern] = list(pattern)
+        found = dict(pattern.items())  # whether a layer can be had may turn out only now
+        own: Sequence[int | None] = list(found)
+        patterns: list[Pattern] = list(found.values())
         if not patterns:
-            reasons = "; ".join(f"layer {layer}: {reason}" for layer, reason in pattern.missing.items())
+            reasons = missing_of(pattern)
             raise ValueError(f"pattern must hold at least one layer; got none{f' ({reasons})' if reasons else ''}")
     else:
         patterns = [pattern] if isinstance(pattern, Pattern) else [Dense(a, causal=False) for a in _arrays(pattern)]
@@ -75,7 +79,21 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
             )
     if 0 in first:
         raise ValueError(f"pattern must have at least one head, query and key; got shape {tuple(first)}")
-    return [Layer(n, p) for n, p in zip(_numbers(numbers, own), _held(patterns), strict=True)]
+    sink = any(map(has_sink, patterns))
+    shown = [SinkColumn(p) for p in patterns] if sink else patterns
+    return [Layer(n, p, sink) for n, p in zip(_numbers(numbers, own), _held(shown), strict=True)]
+
+
+def missing_of(pattern: Any) -> str:
+    """Which layers of a trace are not drawn, and why: "no pattern of layers 0, 2: …"; call it after `layers_of`."""
+    reasons: dict[str, list[int]] = {}
+    for layer, reason in pattern.missing.items() if isinstance(pattern, PatternStack) else ():
+        plain = re.sub(r"^layer \d+ has no attention pattern( that can be trusted)?: ", "", reason)
+        reasons.setdefault(plain, []).append(layer)
+    return "; ".join(
+        f"no pattern of layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}: {reason}"
+        for reason, layers in reasons.items()
+    )
 
 
 def _held(patterns: Sequence[Pattern]) -> list[Pattern]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mechviz import wire
 from mechviz._attention_still import attention_still
+from mechviz._sink import with_sink
 from mechviz.arrays import Scale
 from mechviz.arrays import quantity_of as carried_quantity
 from mechviz.sites import Head
@@ -17,7 +18,7 @@ from mechviz.text import Tokens, as_tokens, visible
 from mechviz.view import View, display
 from mechviz.views._head_stats import summarise
 from mechviz.views._pattern_heads import find_head, heads_of, is_causal
-from mechviz.views._pattern_layers import check_labels, check_order, layers_of
+from mechviz.views._pattern_layers import check_labels, check_order, layers_of, missing_of
 from mechviz.views._pattern_wire import (
     beyond,
     encoding_of,
@@ -84,6 +85,9 @@ def attention(
             live picture numbers are asked from the kernel and exact all the same; elsewhere they say their error.
         title: Heads the picture.
 
+    A model with attention sinks has one column more, "sink", behind the keys: the part of each row that goes to no token.
+    Layers of a trace without a pattern are left out, and the line under the title says which and why.
+
     NaN is hatched and counted in the foot; weights beyond the limits, infinity among them, have the end's colour with a
     bar on top; a row of zeros among probabilities is padding and dotted. What is smaller than a pixel is pooled: a cell
     then shows the largest weight of a square (signed: the one furthest from zero), and says so.
@@ -101,6 +105,9 @@ def attention(
     """
     check_order(tokens, pattern)
     stack = layers_of(pattern, layers)
+    missing = missing_of(pattern)
+    if stack[0].sink:
+        key_tokens = with_sink(as_tokens(tokens) if key_tokens is None else as_tokens(key_tokens, name="key_tokens"))
     text, key_text = _texts(tokens, key_tokens, stack[0].pattern.shape)
     widest = max(layer.pattern.shape[0] for layer in stack)
     numbers = list(range(widest)) if heads is None else check_labels(heads, widest, name="heads", each="head")
@@ -146,7 +153,7 @@ def attention(
         },
         title=title,
         site=first.name,
-        provenance={**text.provenance, "precision": encoding.precision},
+        provenance={**text.provenance, "precision": encoding.precision} | ({"missing": missing} if missing else {}),
         answers={"value": lambda args: sources[args["head"]].line(args)},
         still=lambda: attention_still(
             np.tril(first.weights()) if triangle else first.weights(),

@@ -55,7 +55,7 @@ def by_everything() -> Callable[[list[int]], Any]:
     model = load(gpt2("sdpa"))
     if "capture" not in inspect.signature(model.trace).parameters:
         raise NotImplementedError("this version cannot keep sites during the pass")
-    return lambda ids: model.trace(ids, capture="all")
+    return lambda ids: model.trace(ids, capture="everything")
 
 
 def by_eager() -> Callable[[list[int]], Any]:
