@@ -1,0 +1,311 @@
+"""Views as Plotly figures, for people's own layouts: `View.to_plotly`, in one template that looks as mechviz does.
+
+The templates "mechviz" and "mechviz_dark" are registered when the first figure is made, and can then be used for
+figures of one's own: ``fig.update_layout(template="mechviz")``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+
+from mechviz.bundle import tokens_css
+from mechviz.still import ramp
+
+Theme = Literal["light", "dark"]
+TEMPLATES = {"light": "mechviz", "dark": "mechviz_dark"}
+
+_MISSING = "Plotly is not installed: pip install 'mechviz-interp[plotly]'"
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_MARKERS = ("circle", "square", "triangle-up", "diamond", "cross")
+_SANS = '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+_MONO = '"SF Mono", SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace'
+
+
+def figure_of(kind: str, props: Mapping[str, Any], selection: Mapping[str, Sequence[int]], theme: Theme) -> Any:
+    """The Plotly figure of one view.
+
+    Args:
+        kind: The view's: "scatter", "lines", "bars", "attention" or "tokens".
+        props: What its component is given.
+        selection: What is picked; the head that is open.
+        theme: ``"light"`` or ``"dark"``.
+
+    Raises:
+        ModuleNotFoundError: Plotly is not installed.
+        TypeError: a view of this kind has no Plotly figure.
+        ValueError: `theme` is something else.
+    """
+    if theme not in TEMPLATES:
+        raise ValueError(f"theme must be light or dark; got {theme!r}")
+    if kind not in _MAKERS:
+        raise TypeError(f"to_plotly() is there for {', '.join(_MAKERS)}; a {kind} view has no Plotly figure")
+    go = _plotly()
+    figure = go.Figure()
+    _MAKERS[kind](go, figure, props, theme, selection)
+    title = " ".join(filter(None, (props["frame"]["title"], props["frame"]["site"])))
+    figure.update_layout(template=TEMPLATES[theme], title=figure.layout.title.text or _plain(title))
+    return figure
+
+
+def _plotly() -> Any:
+    """plotly.graph_objects, with our templates registered."""
+    try:
+        import plotly.graph_objects as go
+        import plotly.io
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(_MISSING) from error
+    for theme, name in TEMPLATES.items():
+        if name not in plotly.io.templates:
+            plotly.io.templates[name] = template(go, "dark" if theme == "dark" else "light")
+    return go
+
+
+def template(go: Any, theme: Theme) -> Any:
+    """Fonts, colours and scales of tokens.css as a Plotly template."""
+    color = _tokens(theme)
+    axis = {
+        "gridcolor": color["line"],
+        "linecolor": color["line"],
+        "zerolinecolor": color["line2"],
+        "zerolinewidth": 1,
+        "tickfont": {"size": 10, "color": color["fg3"]},
+        "title": {"font": {"size": 11, "color": color["fg2"]}},
+        "ticks": "",
+        "automargin": True,
+        "separatethousands": True,
+    }
+    ground = "#ffffff" if theme == "light" else "#111418"
+    return go.layout.Template(
+        layout={
+            "font": {"family": _SANS, "size": 12, "color": color["fg"]},
+            "title": {
+                "font": {"size": 14, "weight": 600},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "pad": {"l": 16},
+            },
+            "paper_bgcolor": ground,
+            "plot_bgcolor": ground,
+            "colorway": [color[f"cat-{i}"] for i in range(1, 6)],
+            "colorscale": {
+                "sequential": colorscale("ink", theme),
+                "sequentialminus": colorscale("ember", theme)[::-1],
+                "diverging": colorscale("signed", theme),
+            },
+            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 8, "ticks": ""}},
+            "xaxis": axis,
+            "yaxis": axis,
+            "hoverlabel": {"font": {"family": _SANS, "size": 12}},
+            "legend": {"font": {"size": 12, "color": color["fg2"]}},
+            "margin": {"l": 56, "r": 16, "t": 48, "b": 48},
+        }
+    )
+
+
+def colorscale(name: Literal["ink", "ember", "signed"], theme: Theme = "light") -> list[list[Any]]:
+    """A scale of mechviz as Plotly wants it: [share, "#rrggbb"] at 17 even places."""
+    colors = ramp(name, theme)
+    places = np.linspace(0, 1, 17)
+    return [[float(t), "#{:02x}{:02x}{:02x}".format(*colors[round(t * 255)])] for t in places]
+
+
+def _tokens(theme: Theme) -> dict[str, str]:
+    """Colours by name; in the file the light values come first, then the dark ones."""
+    found: dict[str, str] = {}
+    for name, value in re.findall(r"--mv-([a-z0-9-]+): (#[0-9a-f]{6});", tokens_css().split("/* paper")[0]):
+        if theme == "dark" or name not in found:
+            found[name] = value
+    return found
+
+
+def _scatter(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
+    x, y = _numbers(props["x"]), _numbers(props["y"])
+    names = _names(props, x.size)
+    hover = f"%{{text}}<br>{props['axes']['x']['label']} %{{x}}<br>{props['axes']['y']['label']} %{{y}}<extra></extra>"
+    common = {"mode": "markers", "hovertemplate": hover}
+    draw = go.Scattergl if x.size > 5000 else go.Scatter  # what browsers draw without a pause
+    groups, shade = props["groups"], props["shade"]
+    if groups is None:
+        marker: dict[str, Any] = {"size": _size(x.size)}
+        if shade is not None:
+            marker |= {"color": _numbers(shade["values"]), "coloraxis": "coloraxis"}
+            figure.update_layout(coloraxis=_coloraxis(shade["scale"], shade["label"], theme))
+        figure.add_trace(draw(x=x, y=y, text=names, marker=marker, **common))
+    else:
+        index = _numbers(groups["index"])
+        for i, name in enumerate(map(_plain, groups["names"])):
+            mine = index == i
+            marker = {"size": _size(x.size), "symbol": _MARKERS[min(i, 4)]} | (
+                {} if i < 5 else {"color": _tokens(theme)["line2"]}
+            )
+            text = [label for label, here in zip(names, mine.tolist(), strict=True) if here]
+            figure.add_trace(draw(x=x[mine], y=y[mine], name=name, text=text, marker=marker, **common))
+    _axes(figure, props["axes"])
+
+
+def _lines(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
+    x, y = _numbers(props["x"]), _numbers(props["y"])
+    low, high = (None if props[end] is None else _numbers(props[end]) for end in ("low", "high"))
+    color = _tokens(theme)
+    colors = [color[f"cat-{i}"] for i in range(1, 6)]
+    for line, name in enumerate(map(_plain, props["names"])):
+        drawn = colors[line] if line < 5 else color["line2"]
+        if low is not None and high is not None:
+            fill = "rgba({}, {}, {}, 0.16)".format(*bytes.fromhex(drawn[1:]))
+            edge = {"x": x, "mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+            figure.add_trace(go.Scatter(y=low[line], legendgroup=name, **edge))
+            figure.add_trace(go.Scatter(y=high[line], fill="tonexty", fillcolor=fill, legendgroup=name, **edge))
+        style = {"color": drawn} | ({"width": 1.75, "dash": _DASHES[line]} if line < 5 else {"width": 1})
+        figure.add_trace(go.Scatter(x=x, y=y[line], name=name, legendgroup=name, mode="lines", line=style))
+    figure.update_layout(showlegend=len(props["names"]) > 1)
+    _axes(figure, props["axes"])
+
+
+def _bars(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
+    values = _numbers(props["values"])
+    names = _names(props, values.size)
+    more, less = (_tokens(theme)[f"{name}-5"] for name in ("ink", "ember"))
+    error = None
+    if props["low"] is not None:
+        low, high = _numbers(props["low"]), _numbers(props["high"])
+        error = {"type": "data", "array": high - values, "arrayminus": values - low, "thickness": 1, "width": 3}
+        error["color"] = _tokens(theme)["fg"]
+    flat = props["horizontal"]
+    along, ends = ("y", "x") if flat else ("x", "y")
+    color = np.where(values < 0, less, more)
+    trace = go.Bar({along: names, ends: values, f"error_{ends}": error, "marker": {"color": color}})
+    figure.add_trace(trace.update(orientation="h" if flat else "v"))
+    axis = props["axes"]["y"]
+    title = {"text": _plain(axis["label"])}
+    limits = props["axes"][ends]["limits"]
+    if flat:
+        figure.update_layout(xaxis={"title": title, "range": limits}, yaxis={"autorange": "reversed"})
+    else:
+        figure.update_layout(
+            yaxis={"title": title, "range": limits}, xaxis={"title": {"text": _plain(props["axes"]["x"]["label"])}}
+        )
+
+
+def _attention(
+    go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Mapping[str, Sequence[int]]
+) -> None:
+    """The open head as a heat map; what is masked is not drawn."""
+    heads = props["heads"]
+    first = heads[props["open"]]
+    picked = [*selection["layers"][:1], first["layer"]][0], [*selection["heads"][:1], first["head"]][0]
+    head = next((head for head in heads if (head["layer"], head["head"]) == picked), first)
+    weights = _numbers(head["values"]).astype(np.float64)
+    if props["causal"]:
+        weights = np.where(np.tri(*weights.shape, dtype=bool), weights, np.nan)
+    queries, keys = (list(map(_plain, (tokens or props["tokens"])["label"])) for tokens in (None, props["key_tokens"]))
+    hover = "%{customdata} reads from %{text}<br>%{z}<extra></extra>"
+    text, customdata = np.broadcast_arrays(np.array(keys)[None, :], np.array(queries)[:, None])
+    trace = go.Heatmap(
+        z=weights, coloraxis="coloraxis", text=text, customdata=customdata, hovertemplate=hover, xgap=1, ygap=1
+    )
+    figure.add_trace(trace)
+    # By number, since tokens repeat; tokens are named by the ticks.
+    side = {"tickfont": {"family": _MONO, "size": 11}, "showgrid": False, "zeroline": False}
+    every_q, every_k = (max(1, -(-len(names) // 40)) for names in (queries, keys))
+    figure.update_layout(
+        title=_plain(" ".join((props["frame"]["title"], head["name"]))),
+        coloraxis=_coloraxis(props["scale"], props["quantity"], theme),
+        xaxis={**side, "title": "key", "side": "top", "tickangle": -90, **_ticks(keys, every_k)},
+        yaxis={
+            **side,
+            "title": "query",
+            "autorange": "reversed",
+            "scaleanchor": "x",
+            "constrain": "domain",
+            **_ticks(queries, every_q),
+        },
+    )
+
+
+def _tokens_bars(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
+    """One bar a token, in the colours of its scale."""
+    if props["values"] is None:
+        raise TypeError("to_plotly() draws the values of tokens, and this view has none")
+    values, labels = _numbers(props["values"]), list(map(_plain, props["tokens"]["label"]))
+    quantity = ", ".join(filter(None, (props["quantity"]["name"], props["quantity"]["unit"]))) or "value"
+    hover = f"%{{customdata}}, position %{{x}}<br>{quantity} %{{y}}<extra></extra>"
+    figure.add_trace(
+        go.Bar(y=values, customdata=labels, hovertemplate=hover, marker={"color": values, "coloraxis": "coloraxis"})
+    )
+    if props["scale"] is not None:
+        figure.update_layout(coloraxis={**_coloraxis(props["scale"], quantity, theme), "showscale": False})
+    ticks = _ticks(labels, max(1, -(-len(labels) // 60)))
+    figure.update_layout(
+        yaxis={"title": quantity},
+        xaxis={"tickfont": {"family": _MONO, "size": 11}, "tickangle": -90, "showgrid": False, **ticks},
+    )
+
+
+def _plain(text: str) -> str:
+    """Plotly reads a little HTML in any text; tokens are full of it."""
+    return escape(text, quote=False)
+
+
+def _numbers(array: Any) -> np.ndarray:
+    return array.numbers()
+
+
+def _names(props: Mapping[str, Any], count: int) -> list[str]:
+    """A name for each point, as the browser has it (js/src/parts/charttrack.svelte.ts)."""
+    points = props["points"]
+    if points["labels"] is not None or "tokens" in props:
+        return list(map(_plain, points["labels"] or props["tokens"]["label"]))
+    axes = {axis: _numbers(column).tolist() for axis, column in points["axes"].items()}
+    for axis, letter in (("heads", "H"), ("neurons", "N")):
+        if axis in axes:
+            return [f"L{layer}{letter}{unit}" for layer, unit in zip(axes["layers"], axes[axis], strict=True)]
+    return [f"{points['noun']} {i}" for i in range(count)]
+
+
+def _axes(figure: Any, axes: Mapping[str, Any]) -> None:
+    for name, axis in axes.items():
+        limits = axis["limits"]
+        reach = np.log10(limits).tolist() if limits and axis["log"] else limits
+        figure.update_layout(
+            {
+                f"{name}axis": {
+                    "title": _plain(axis["label"]),
+                    "type": "log" if axis["log"] else "linear",
+                    "range": reach,
+                }
+            }
+        )
+
+
+def _coloraxis(scale: Mapping[str, Any], label: str, theme: Theme) -> dict[str, Any]:
+    low, high = scale["limits"]
+    return {
+        "cmin": low,
+        "cmax": high,
+        "colorscale": colorscale(scale["ramp"], theme),
+        "colorbar": {"title": _plain(label)},
+    }
+
+
+def _ticks(labels: Sequence[str], every: int) -> dict[str, Any]:
+    places = list(range(0, len(labels), every))
+    return {"tickmode": "array", "tickvals": places, "ticktext": [labels[i] for i in places]}
+
+
+def _size(count: int) -> float:
+    return 8 if count <= 150 else 6 if count <= 600 else 4 if count <= 5000 else 2
+
+
+_MAKERS: dict[str, Callable[[Any, Any, Mapping[str, Any], Theme, Any], None]] = {
+    "scatter": _scatter,
+    "lines": _lines,
+    "bars": _bars,
+    "attention": _attention,
+    "tokens": _tokens_bars,
+}
