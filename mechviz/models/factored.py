@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from mechviz.arrays import to_numpy
 from mechviz.pattern import ArrayPattern, Factored, Unavailable
 
 from .capture import AttentionCall
 
+PORTABLE_CELLS = 1 << 24
 CHECK_BYTES = 256 << 20  # that checking a pattern may take for a moment
 
 
@@ -22,7 +24,7 @@ class TorchOps:
     where: ClassVar[Callable[..., Any]] = staticmethod(torch.where)
     exp: ClassVar[Callable[..., Any]] = staticmethod(torch.exp)
     tanh: ClassVar[Callable[..., Any]] = staticmethod(torch.tanh)
-    logaddexp: ClassVar[Callable[..., Any]] = staticmethod(torch.logaddexp)
+    maximum: ClassVar[Callable[..., Any]] = staticmethod(torch.maximum)
 
     @staticmethod
     def real(x: torch.Tensor, *, name: str) -> torch.Tensor:
@@ -55,9 +57,10 @@ class TorchOps:
         return x.amax(dim=axes)
 
     @staticmethod
-    def logsumexp(x: torch.Tensor) -> torch.Tensor:
-        """Log Σ exp over the last axis, kept as an axis of length 1; -inf where nothing is finite."""
-        return torch.logsumexp(x, dim=-1, keepdim=True)
+    def softmax_parts(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(top, Σ exp(x - top))`` over the last axis, kept as an axis of length 1; ``x`` is overwritten."""
+        top = x.amax(dim=-1, keepdim=True)
+        return top, x.sub_(torch.where(top == -float("inf"), 0.0, top)).exp_().sum(dim=-1, keepdim=True)
 
 
 class TorchFactored(Factored):
@@ -67,6 +70,22 @@ class TorchFactored(Factored):
     queries: torch.Tensor
     keys: torch.Tensor
     check_error: float | None = None  # largest difference that `pattern_of` found
+
+    def portable(self) -> Factored:
+        """The same pattern in numpy, which computes the very bits that a saved trace gives, opened without torch.
+
+        Itself where an accelerator is so much quicker that the last bit does not count: for many tokens.
+        """
+        if self.queries.device.type != "cpu" and math.prod(self.shape) > PORTABLE_CELLS:
+            return self
+        parts = {name: None if x is None else to_numpy(x, name=name) for name, x in self.parts().items()}
+        whole = {name: None if x is None else np.ascontiguousarray(x) for name, x in parts.items()}
+        options = {name: getattr(self, name) for name in ("scale", "window", "offset", "softcap", "names")}
+        return Factored(**whole, causal=self.causal_rule, **options)  # type: ignore[arg-type]
+
+    def parts(self) -> dict[str, torch.Tensor | None]:
+        """What it is made of, by the names that `mechviz.pattern.Factored` takes them under."""
+        return {name: getattr(self, name) for name in ("queries", "keys", "sinks", "bias", "mask")}
 
 
 class TorchDense(ArrayPattern):
@@ -124,8 +143,7 @@ def knocked_rows(pattern: TorchFactored, knock: Any, rows: list[int]) -> torch.T
     hidden[gone] = True
     if knock.renormalise:
         scores = scores.masked_fill(hidden, -float("inf"))
-    normaliser = pattern._finish(head, torch.logsumexp(scores, -1, keepdim=True), rows)
-    return torch.exp(scores - normaliser).masked_fill(hidden, 0.0)
+    return pattern.softmax(head, scores, rows).masked_fill(hidden, 0.0)
 
 
 def build_pattern(call: AttentionCall, batch: int = 0) -> TorchFactored:

@@ -69,6 +69,8 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
     else:
         patterns = [pattern] if isinstance(pattern, Pattern) else [Dense(a, causal=False) for a in _arrays(pattern)]
         own = [None] if len(patterns) == 1 else range(len(patterns))
+    # What a saved trace shows when it is opened without torch is then what it showed, to the bit.
+    patterns = [getattr(p, "portable", lambda p=p: p)() for p in patterns]
     first = patterns[0].shape
     for number, other in zip(own, patterns, strict=True):
         same = other.shape[1:] == first[1:] and (other.shape[0] == first[0] or isinstance(pattern, PatternStack))
