@@ -130,6 +130,36 @@ class Tokens(Sequence[str]):
             for k, (text, label, group, piece) in enumerate(zip(texts, self.label, self.group, self.piece, strict=True))
         )
 
+    def offsets(self, source: str) -> tuple[tuple[int, int], ...]:
+        """Where each token stands in the source text, ``(start, end)`` in characters: ``source[start:end]``.
+
+        Tokens that share a character have the same span; one that stands for nothing in the source, such as a
+        beginning-of-sequence token, has an empty one.
+
+        Args:
+            source: the text that was tokenised, or the part of it that these tokens are of.
+
+        Raises:
+            ValueError: it is not the text of these tokens; the message says where they part.
+
+        Example:
+            >>> as_tokens(["When", " Mary"]).offsets("When Mary")
+            ((0, 4), (4, 9))
+        """
+        spans: list[tuple[int, int]] = []
+        at = 0
+        for k, (text, special) in enumerate(zip(self.text, self.special, strict=True)):
+            there = source.startswith(text, at)
+            if not there and not special:
+                raise ValueError(
+                    f"source is not the text of these tokens: token {k} is {_short(text)}, but at {at} stands "
+                    f"{_short(source[at : at + max(len(text), 1)])}"
+                )
+            end = at + (len(text) if there else 0)
+            spans.append(spans[self.group[k]] if self.group[k] != k else (at, end))
+            at = end
+        return tuple(spans)
+
     def to_props(self) -> dict[str, Any]:
         """Plain JSON for the browser: text (as `shown`), label, group, special, role, ids, piece, one list each; prompt."""
         props: dict[str, Any] = {"text": list(self.shown), "ids": None if self.ids is None else list(self.ids)}

@@ -256,3 +256,15 @@ def test_the_boundary_between_prompt_and_answer():
     assert tokens == as_tokens(["a", "b", "c", "d", "e"])
     with pytest.raises(ValueError, match="prompt must be a number of positions, 0 to 5; got 6"):
         dataclasses.replace(tokens, prompt=6)
+
+
+def test_offsets_into_the_source():
+    tokens = two_halves()  # a, the two bytes of é, b
+    assert tokens.offsets("aéb") == ((0, 1), (1, 2), (1, 2), (2, 3))
+    begun = Tokens(**{**vars(as_tokens(["<s>", "Hi", " you"])), "special": (True, False, False)})
+    assert begun.offsets("Hi you") == ((0, 0), (0, 2), (2, 6))
+    assert begun.offsets("<s>Hi you") == ((0, 3), (3, 5), (5, 9))  # as a chat template writes it
+    with pytest.raises(
+        ValueError, match="source is not the text of these tokens: token 2 is ' you', but at 2 stands ' she'"
+    ):
+        begun.offsets("Hi she")

@@ -7,7 +7,7 @@ import hashlib
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import PurePath
 from typing import Any, overload
 
@@ -223,7 +223,7 @@ class Model:
         is checked bit for bit, as always, is that a replay (of the batch) gives what the pass (of the batch) gave; and on
         the first padded batch of a model its shortest text is traced alone, too, and compared in every layer. A model whose
         padding shows there has its texts traced one at a time, as all are that compute attention by themselves (GPT-J,
-        Bloom, …) and all that are edited; ``trace.tokens.provenance["batch"]``, texts and padded length, is then missing.
+        Bloom, …) or have an encoder and a decoder, and all that are edited; ``trace.tokens.provenance["batch"]``, texts and padded length, is then missing.
 
         Args:
             texts: Texts, chats, or token ids of each; read as the loop goes on.
@@ -242,6 +242,9 @@ class Model:
         Example:
             >>> losses = [trace.loss.nanmean() for trace in model.traces(texts)]  # doctest: +SKIP
         """
+        if self._reads_two:
+            asked = {"capture": capture, "edits": edits, "budget": budget}
+            return show_progress((self.trace(text, bos, **asked) for text in texts), texts, progress)
         encoded = (encode(self.tokenizer, text, bos, default=self._bos) for text in texts)
         made = [edits] if isinstance(edits, Edit) else list(edits)
         found = stream(self, encoded, batch_size=batch_size, edits=made, capture=capture, budget=budget)
@@ -259,7 +262,8 @@ class Model:
         """Let the model go on from a prompt, then trace prompt and answer together in one pass.
 
         The generation itself is the model's own ``generate``, with nothing recorded; the trace shows what the model computes
-        when it reads all of it, which is what it computed step by step up to rounding.
+        when it reads all of it, which is what it computed step by step up to rounding. Of a model with an encoder and a
+        decoder it is the trace of both: the encoder read the prompt, and the decoder's tokens are the answer.
 
         Args:
             prompt: As ``x`` of `trace`; of a chat whose last message is the assistant's, the model goes on with that message.
@@ -282,10 +286,14 @@ class Model:
         made = [edits] if isinstance(edits, Edit) else edits
         given = torch.tensor([asked], device=self.device)
         run: Any = self.module
-        with self.edited(*made), torch.no_grad():
+        with nullcontext() if self._reads_two and not made else self.edited(*made), torch.no_grad():
             answer = run.generate(
                 given, attention_mask=torch.ones_like(given), max_new_tokens=max_new_tokens, **options
             )
+        if self._reads_two:  # the decoder begins with a token of its own
+            trace = trace_inputs(self, {"input_ids": given, "decoder_input_ids": answer})
+            trace.tokens = dataclasses.replace(trace.tokens, prompt=1)
+            return trace
         return self._trace(Encoded(answer[0].tolist(), prompt=len(asked)), made)
 
     def estimate(self, n_tokens: int, capture: Capture = None, *, grad: bool = False) -> Estimate:

@@ -158,10 +158,11 @@ def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], d
     if getattr(config, "is_encoder_decoder", False) and not {"decoder_input_ids", "decoder_inputs_embeds"} & set(
         inputs
     ):
-        text: Any = config.get_text_config(decoder=True)
-        start = getattr(text, "decoder_start_token_id", None)
-        start = text.bos_token_id if start is None else start
-        inputs["decoder_input_ids"] = torch.tensor([[0 if start is None else start]], device=model.device)
+        text, said = config.get_text_config(decoder=True), getattr(model.module, "generation_config", None)
+        known = [getattr(who, "decoder_start_token_id", None) for who in (text, config, said)]
+        known += [getattr(text, "bos_token_id", None), 0]
+        start = next(token for token in known if token is not None)
+        inputs["decoder_input_ids"] = torch.tensor([[start]], device=model.device)
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
     defaults = {"use_cache": False, "return_dict": True}
     return inputs | {k: v for k, v in defaults.items() if k in takes or (anything and k == "use_cache")}, texts

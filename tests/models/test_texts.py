@@ -7,12 +7,17 @@ import weakref
 
 import pytest
 import torch
+import transformers as T
 from test_untouched import state
 from zoo import build, ids
 
 from mechviz.models import WeightsMoved, ablate, load
 from mechviz.models.many import _groups
 
+ENCODER = {
+    **{"vocab_size": 97, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4},
+    **{"max_position_embeddings": 64, "pad_token_id": 0},
+}
 LENGTHS = (9, 24, 5, 17)
 READINGS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "q", "k", "v", "z", "neurons", "gate", "up")
 TEXTS = [ids(length, seed=length) for length in LENGTHS]
@@ -52,6 +57,36 @@ def test_a_text_in_a_batch_reads_as_alone(name):
                 trace.result(1), alone.result(1), atol=1e-4, rtol=1e-4
             ) if name == "llama" else None
     assert state(model.module) == before
+
+
+@pytest.mark.parametrize("kind", [T.BertForMaskedLM, T.DistilBertModel, T.ModernBertForMaskedLM])
+def test_texts_that_are_read_from_both_sides(kind):
+    config = kind.config_class(
+        **{**ENCODER, "dim": 48, "n_heads": 4, "n_layers": 3, "hidden_dim": 96}
+        if kind is T.DistilBertModel
+        else ENCODER
+    )
+    torch.manual_seed(0)
+    model = load(kind(config).eval())
+    for trace, text in zip(model.traces(TEXTS), TEXTS, strict=True):
+        alone = model.trace(text)
+        assert trace.tokens.provenance["batch"] == [4, 24]
+        for layer in range(3):
+            torch.testing.assert_close(trace.resid_post[layer], alone.resid_post[layer], atol=1e-5, rtol=1e-4)
+            mine, theirs = trace.attention[layer], alone.attention[layer]
+            torch.testing.assert_close(mine.dense(), theirs.dense(), atol=1e-5, rtol=1e-4)
+            assert not mine.causal
+
+
+def test_an_encoder_with_a_decoder_gets_one_text_at_a_time():
+    config = T.T5Config(vocab_size=97, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0)
+    torch.manual_seed(0)
+    model = load(T.T5ForConditionalGeneration(config).eval())
+    traces = list(model.traces(TEXTS[:2]))
+    assert [len(trace.stacks["encoder"]) for trace in traces] == [9, 24]
+    answered = model.generate(TEXTS[0], 4, do_sample=False)
+    assert answered.tokens.prompt == 1 and len(answered.stacks["encoder"]) == 9
+    assert answered.logits[:-1].argmax(-1).tolist() == list(answered.tokens.ids[1:])
 
 
 def test_a_batch_of_one_is_the_trace_bit_for_bit():
