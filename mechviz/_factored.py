@@ -18,7 +18,7 @@ ARRAY_LIMIT = 1 << 30  # bytes that np.asarray(pattern) may make: nothing in tha
 class Factored:
     """Attention probabilities as the factors of their softmax: memory is O(tokens), any part is computed when asked for.
 
-    ``P[h, i, j] = exp(s[h, i, j] - logsumexp_j(s[h, i]))`` with ``s = softcap(scale * q[h, i] . k[h // group, j]) + bias``,
+    ``P[h, i, j] = exp(s[h, i, j]) / Σ_j exp(s[h, i, j])`` with ``s = softcap(scale * q[h, i] . k[h // group, j]) + bias``,
     over the keys that the rule lets query ``i`` see; all arithmetic is float32. A query that sees no key has a row of 0.
 
     Args:
@@ -74,7 +74,7 @@ class Factored:
         self.sinks = None if sinks is None else self._check_sinks(self.ops.float32(sinks))
         self.bias, self.mask = (self._check_scores(x, name) for x, name in ((bias, "bias"), (mask, "mask")))
         self.names = head_names(names, self.shape[0])
-        self._normaliser: dict[tuple[int, int], Any] = {}
+        self._normalisers: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def _check_sinks(self, x: Any) -> Any:
         heads, queries, _ = self.shape
@@ -105,9 +105,10 @@ class Factored:
 
     def scores(self, head: int, rows: Any, cols: slice) -> Any:
         """What the softmax of one head is taken over, -inf where a query may not look: ``[len(rows), len(cols)]``."""
-        q = self.ops.float32(self.queries[head][rows]) * self.scale  # [row, dim]
+        q = self.ops.float32(self.queries[head][rows])  # [row, dim]
         k = self.ops.float32(self.keys[head // self.group][cols])  # [col, dim]
         s = q @ k.T  # [row, col]
+        s *= self.scale  # as models do, and not the queries before: that would round them once more
         if self.softcap is not None:
             s = self.ops.tanh(s / self.softcap) * self.softcap
         if self.bias is not None:
@@ -146,28 +147,44 @@ class Factored:
         high = min(max(stop + self.offset, 0), keys) if self.causal_rule else keys
         return slice(low, high) if low < high else slice(0, keys)
 
-    def log_sum_exp(self, head: int, block: int) -> Any:
-        """The softmax normaliser of rows ``block * BLOCK`` onwards, ``[row, 1]``; computed once, then kept.
+    def normaliser(self, head: int, block: int) -> tuple[Any, Any]:
+        """``(top, total)`` of rows ``block * BLOCK`` onwards, each ``[row, 1]``: P is ``exp(s - top) / total``.
 
-        It is 0 for a row that sees no key, so that the row's probabilities come out as 0.
+        Two numbers, because the logarithm of the sum would round twice: at scores of ten that costs a digit. Computed once,
+        then kept. They are (0, 1) for a row that sees no key, so that its probabilities come out as 0.
         """
-        known = self._normaliser.get((head, block))
+        known = self._normalisers.get((head, block))
         if known is None:
             first = block * BLOCK
             stop = min(first + BLOCK, self.shape[1])
-            seen = self._seen(first, stop)
-            for left in range(seen.start, seen.stop, KEY_BLOCK):
-                cols = slice(left, min(left + KEY_BLOCK, seen.stop))
-                part = self.ops.logsumexp(self.scores(head, slice(first, stop), cols))  # [row, 1]
-                known = part if known is None else self.ops.logaddexp(known, part)
-            known = self._normaliser[head, block] = self._finish(head, known, slice(first, stop))
+            for cols in self._key_blocks(slice(first, stop)):
+                part = self.ops.softmax_parts(self.scores(head, slice(first, stop), cols))
+                known = part if known is None else self._merged(known, part)
+            assert known is not None  # there is a key, or the shapes would not have been accepted
+            known = self._normalisers[head, block] = self._finish(head, known, slice(first, stop))
         return known
 
-    def _finish(self, head: int, total: Any, rows: Any) -> Any:
-        """The normaliser of rows, from the log-sum-exp over their keys, ``[row, 1]``."""
+    def _key_blocks(self, rows: slice) -> list[slice]:
+        """The keys that rows can see, a block at a time."""
+        seen = self._seen(rows.start, rows.stop)
+        return [slice(left, min(left + KEY_BLOCK, seen.stop)) for left in range(seen.start, seen.stop, KEY_BLOCK)]
+
+    def softmax(self, head: int, scores: Any, rows: Any) -> Any:
+        """Probabilities from the scores of whole rows, with the head's sink, ``[row, key]``."""
+        top, total = self._finish(head, self.ops.softmax_parts(scores + 0), rows)
+        return self.ops.exp(scores - top) / total
+
+    def _merged(self, a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
+        top = self.ops.maximum(a[0], b[0])
+        finite = self.ops.where(top == -float("inf"), 0.0, top)
+        return top, a[1] * self.ops.exp(a[0] - finite) + b[1] * self.ops.exp(b[0] - finite)
+
+    def _finish(self, head: int, parts: tuple[Any, Any], rows: Any) -> tuple[Any, Any]:
         if self.sinks is not None:
-            total = self.ops.logaddexp(total, self._sinks(head, rows))
-        return self.ops.where(total == -float("inf"), 0.0, total)
+            sink = self._sinks(head, rows)
+            parts = self._merged(parts, (sink, self.ops.exp(0 * sink)))
+        top, total = parts
+        return self.ops.where(top == -float("inf"), 0.0, top), self.ops.where(total == 0, 1.0, total)
 
     def head(self, head: int) -> Any:
         """One head, ``[query, key]``."""
@@ -188,13 +205,17 @@ class Factored:
         while first < stop:
             block = first // BLOCK
             end = min(stop, (block + 1) * BLOCK)
-            normaliser = self.log_sum_exp(head, block)[first - block * BLOCK : end - block * BLOCK]  # [row, 1]
-            seen = self._seen(first, end)
-            low, high = max(left, seen.start), min(right, seen.stop)
-            if low < high:
-                scores = self.scores(head, slice(first, end), slice(low, high))
-                at = slice(first - stop + len(out), end - stop + len(out))
-                out[at, low - left : high - left] = self.ops.exp(scores - normaliser)
+            whole = slice(block * BLOCK, min((block + 1) * BLOCK, self.shape[1]))
+            here = slice(first - whole.start, end - whole.start)
+            top, total = (x[here] for x in self.normaliser(head, block))
+            for cols in self._key_blocks(whole):
+                low, high = max(left, cols.start), min(right, cols.stop)
+                if low < high:
+                    # All of the block that the normaliser was summed over: a product of another shape rounds differently,
+                    # and a weight near 1 would show that, where a softmax's own numerator and sum cancel it.
+                    scores = self.scores(head, whole, cols)[here, low - cols.start : high - cols.start]
+                    at = slice(first - stop + len(out), end - stop + len(out))
+                    out[at, low - left : high - left] = self.ops.exp(scores - top) / total
             first = end
         return out
 
@@ -202,7 +223,7 @@ class Factored:
         """Whole rows of one head, ``[len(queries), key]``; ``queries`` is an index, a list of them or a slice."""
         picked = row_index(queries, self.shape[1])
         scores = self.scores(range(self.shape[0])[head], picked, slice(0, self.shape[2]))
-        return self.ops.exp(scores - self._finish(head, self.ops.logsumexp(scores), picked))
+        return self.softmax(range(self.shape[0])[head], scores, picked)
 
     def sink(self, head: int, queries: Any = slice(None)) -> Any:
         """The probability that goes to the head's sink, ``[len(queries)]``; 0 for a model without sinks."""
@@ -210,7 +231,8 @@ class Factored:
         out = self.ops.filled((self.shape[1],), 0.0, like=self.queries)
         for block in sorted({int(query) // BLOCK for query in picked}) if self.sinks is not None else ():
             rows = slice(block * BLOCK, min((block + 1) * BLOCK, self.shape[1]))
-            out[rows] = self.ops.exp(self._sinks(head, rows) - self.log_sum_exp(head, block)).reshape(-1)
+            top, total = self.normaliser(head, block)
+            out[rows] = (self.ops.exp(self._sinks(head, rows) - top) / total).reshape(-1)
         return out[picked]
 
     def _sinks(self, head: int, rows: Any) -> Any:

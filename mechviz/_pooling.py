@@ -16,8 +16,7 @@ class NumpyOps:
     where: ClassVar[Callable[..., Any]] = staticmethod(np.where)
     exp: ClassVar[Callable[..., Any]] = staticmethod(np.exp)
     tanh: ClassVar[Callable[..., Any]] = staticmethod(np.tanh)
-
-    logaddexp: ClassVar[Callable[..., Any]] = staticmethod(np.logaddexp)
+    maximum: ClassVar[Callable[..., Any]] = staticmethod(np.maximum)
 
     @staticmethod
     def real(x: Any, *, name: str) -> Any:
@@ -50,12 +49,13 @@ class NumpyOps:
         return x.max(axis=axes)
 
     @staticmethod
-    def logsumexp(x: Any) -> Any:
-        """Log Σ exp over the last axis, kept as an axis of length 1; -inf where nothing is finite."""
+    def softmax_parts(x: Any) -> tuple[Any, Any]:
+        """``(top, Σ exp(x - top))`` over the last axis, kept as an axis of length 1; ``(-inf, 0)`` where all is -inf.
+
+        ``x`` may be overwritten.
+        """
         top = x.max(axis=-1, keepdims=True)
-        top = np.where(top == -np.inf, np.float32(0), top)
-        with np.errstate(divide="ignore"):
-            return np.log(np.exp(x - top).sum(axis=-1, keepdims=True)) + top
+        return top, np.exp(x - np.where(top == -np.inf, np.float32(0), top)).sum(axis=-1, keepdims=True)
 
 
 def pool(array: Any, size: int, *, rule: str = "max", causal: bool = False, ops: Any = NumpyOps) -> Any:
