@@ -127,7 +127,8 @@ def _tokens(theme: Theme) -> dict[str, str]:
 def _scatter(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
     x, y = _numbers(props["x"]), _numbers(props["y"])
     names = _names(props, x.size)
-    hover = f"%{{text}}<br>{props['axes']['x']['label']} %{{x}}<br>{props['axes']['y']['label']} %{{y}}<extra></extra>"
+    said = {direction: _plain(axis["label"]) for direction, axis in props["axes"].items()}
+    hover = f"%{{text}}<br>{said['x']} %{{x}}<br>{said['y']} %{{y}}<extra></extra>"
     common = {"mode": "markers", "hovertemplate": hover}
     draw = go.Scattergl if x.size > 5000 else go.Scatter  # what browsers draw without a pause
     groups, shade = props["groups"], props["shade"]

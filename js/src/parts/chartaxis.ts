@@ -115,9 +115,11 @@ function decadeTicks(from: number, to: number, every: number, mantissas: number[
   return ticks;
 }
 
+/** 1, 2, 5 or 10 times a power of ten, whichever is nearest as a ratio. */
 function roundStep(raw: number): number {
   const power = 10 ** Math.floor(Math.log10(raw));
-  return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= raw * (1 - 1e-9)) ?? 10 * power;
+  const lead = raw / power;
+  return power * (lead < Math.SQRT2 ? 1 : lead < Math.sqrt(10) ? 2 : lead < Math.sqrt(50) ? 5 : 10);
 }
 
 function multiples(from: number, to: number, step: number): number[] {
@@ -134,7 +136,8 @@ export function tickText(value: number, step: number): string {
   if (value === 0) return '0';
   const power = (x: number) => Math.floor(Math.log10(Math.abs(x)) + 1e-9);
   const decimals = Math.max(0, -power(step));
-  if (Math.abs(value) < 1e6 && decimals <= 5) {
+  const plain = decimals <= 4 || (Math.abs(value) >= 1e-3 && decimals <= 12);
+  if (Math.abs(value) < 1e6 && plain) {
     const [whole, fraction] = fixed(value, decimals).split('.');
     const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
     return fraction === undefined ? grouped : `${grouped}.${fraction}`;
