@@ -22,6 +22,8 @@ _WIDTH, _HEIGHT = 640, 320
 _TALLEST = 840
 _SCALE = 2  # pixels for one CSS pixel: text is smooth
 _CROWD = 2000
+_SIDES = (0, 4, 3, -4, 5, 0)  # of the marker of each group; −4 is a square on its corner
+_SIGNS = "●■▲◆⬟"
 _MOST = 20_000  # points of a line that are drawn one by one
 _TEXT, _LINE, _GREY, _GROUND = (0x64, 0x6B, 0x74), (0xD9, 0xDD, 0xE2), (0x86, 0x8D, 0x96), (255, 255, 255)
 
@@ -39,6 +41,7 @@ class Marks:
     group: np.ndarray | None = None
     shade: Mapping[str, Any] | None = None
     names: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
     horizontal: bool = False
 
 
@@ -53,7 +56,8 @@ def chart_still(marks: Marks, title: str) -> str:
     label = marks.axes["y"]["label"]
     words = f"{title}: {count}, {label}" + ("" if marks.kind == "bars" else f" by {marks.axes['x']['label']}")
     picture = image(np.asarray(drawing.canvas), alt=words, width=_WIDTH, height=height, smooth=True)
-    return f"<div><b>{escape(title)}</b> {escape(words[len(title) + 2 :])}</div>{picture}"
+    legend = _legend(marks.groups) if marks.groups else ""
+    return f"<div><b>{escape(title)}</b> {escape(words[len(title) + 2 :])}</div>{legend}{picture}"
 
 
 class _Drawing:
@@ -149,7 +153,12 @@ class _Drawing:
         for i in inside.tolist():
             left, top = float(x[i]), float(y[i])
             edge = _GREY if self.marks.shade else _GROUND
-            self.pen.ellipse((left - r, top - r, left + r, top + r), fill=tuple(colors[i].tolist()), outline=edge)
+            look = {"fill": tuple(colors[i].tolist()), "outline": edge}
+            sides = 0 if self.marks.group is None else _SIDES[min(int(self.marks.group[i]), 5)]
+            if sides:
+                self.pen.regular_polygon((left, top, r * 1.2), abs(sides), rotation=45 if sides < 0 else 0, **look)
+            else:
+                self.pen.ellipse((left - r, top - r, left + r, top + r), **look)
 
     def _colors(self) -> np.ndarray:
         """uint8 [point, 3]."""
@@ -192,7 +201,7 @@ class _Drawing:
     def _bars(self) -> None:
         flat = self.marks.horizontal
         base, value = ("y", "x") if flat else ("x", "y")
-        more, less = (tuple(ramp(name)[160].tolist()) for name in ("ink", "ember"))
+        more, less = _color("ink-5"), _color("ember-5")
         zero = float(self.at(value, np.array(0.0)))
         ends, places = self.at(value, self.marks.y), self.at(base, np.arange(self.marks.y.size))
         half = max(0.5, 0.36 * abs(float(places[1] - places[0]) if places.size > 1 else 14 * _SCALE))
@@ -251,8 +260,24 @@ def _runs(*columns: np.ndarray) -> list[list[np.ndarray]]:
 
 
 def _categories() -> np.ndarray:
-    """Five colours and grey, uint8 [6, 3], from tokens.css (the light values come first)."""
-    css = tokens_css()
-    found = [re.search(rf"--mv-cat-{i}: #([0-9a-f]{{6}})", css) for i in range(1, 6)]
-    colors = [tuple(bytes.fromhex(match[1])) for match in found if match]
-    return np.array([*colors, _GREY], np.uint8)
+    """Five colours and grey, uint8 [6, 3]."""
+    return np.array([*(_color(f"cat-{i}") for i in range(1, 6)), _GREY], np.uint8)
+
+
+def _color(name: str) -> tuple[int, ...]:
+    """A colour of tokens.css, where the light values come first."""
+    found = re.search(rf"--mv-{name}: #([0-9a-f]{{6}})", tokens_css())
+    if found is None:
+        raise LookupError(f"tokens.css has no colour {name}")
+    return tuple(bytes.fromhex(found[1]))
+
+
+def _legend(names: Sequence[str]) -> str:
+    """Groups by marker, which the sanitisers of notebooks leave alone."""
+    items = []
+    for i, name in enumerate(names[:5]):
+        color = "#{:02x}{:02x}{:02x}".format(*_color(f"cat-{i + 1}"))
+        items.append(f'<span style="color:{color}">{_SIGNS[i]}</span>&nbsp;{escape(name)}')
+    if len(names) > 5:
+        items.append(f'<span style="color:#868d96">{_SIGNS[0]}</span>&nbsp;{escape(", ".join(names[5:]))}')
+    return f"<div>{' &ensp; '.join(items)}</div>"

@@ -95,7 +95,14 @@ def scatter(
         "shade": shade and {**shade, "values": wire.Array(shade["values"])},
     }
     marks = Marks(
-        "points", along, up, axes, group=groups and groups[0], shade=shade, names=_few_names(stands, along.size)
+        "points",
+        along,
+        up,
+        axes,
+        group=groups and groups[0],
+        groups=groups and groups[1],
+        shade=shade,
+        names=_few_names(stands, along.size),
     )
     return View.of(
         "scatter",
