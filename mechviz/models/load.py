@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from .mapped import MappedModel
@@ -31,17 +32,17 @@ def load(
     sites: SiteMap | None = None,
     **kwargs: Any,
 ) -> Model:
-    """Load a causal language model for tracing, or take one that is loaded already.
+    """Load a model for tracing, or take one that is loaded already: of any kind that transformers has, or your own.
 
     Args:
-        x: Nothing for the embedded model; the name of a model on the Hugging Face hub or a local folder (read as
-            safetensors only, without code of its own unless you pass ``trust_remote_code=True``); a transformers model; or
-            any ``torch.nn.Module`` that takes ids ``[1, position]``, with ``sites=``.
+        x: Nothing for the embedded model; the name of a model on the Hugging Face hub or a local folder (read as the class
+            that its config names, as safetensors only, without code of its own unless you pass ``trust_remote_code=True``);
+            a transformers model; or any ``torch.nn.Module`` that takes ids ``[1, position]``, with ``sites=``.
         tokenizer: A tokenizer, or the name or folder of one; by default the one that came with a name or folder.
         device: Where to put a model that is loaded here; by default it stays where transformers puts it.
         dtype: Of a model that is loaded here; by default float32 for the embedded model, else the checkpoint's own.
         sites: Of a hand-written module: where it keeps what a trace shows. See `mechviz.models.SiteMap`.
-        **kwargs: Passed to ``AutoModelForCausalLM.from_pretrained``; ``revision``, ``token`` and the like to the tokenizer's
+        **kwargs: Passed to ``from_pretrained``; ``revision``, ``token`` and the like to the tokenizer's
             too, when it comes from the same place.
 
     Returns:
@@ -83,14 +84,20 @@ def load(
         module, name, bos = _read(x, dtype or "auto", kwargs), None, None
     if device is not None:
         module = nn.Module.to(module, device)
-    if tokenizer is None:
+    if tokenizer is None and getattr(module, "main_input_name", "input_ids") == "input_ids":
         where = {key: value for key, value in kwargs.items() if key in _WHERE}
         tokenizer = AutoTokenizer.from_pretrained(EMBEDDED if x is None else x, **where)
     return Model(module, _tokenizer(tokenizer), name=name, bos=bos)
 
 
 def _read(source: str | Path, dtype: Any, options: dict[str, Any]) -> nn.Module:
-    return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options)
+    where = {key: value for key, value in options.items() if key in _WHERE}
+    config = options.get("config") or AutoConfig.from_pretrained(source, **where)
+    named = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
+    brought = getattr(config, "auto_map", None) and options.get("trust_remote_code")
+    known = isinstance(named, type) and issubclass(named, PreTrainedModel) and not brought
+    kind: Any = named if known else AutoModelForCausalLM  # most of those that do not say are causal language models
+    return kind.from_pretrained(source, dtype=dtype, use_safetensors=True, **options)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AHEAD = 8  # batches that are read ahead, to sort what is in them
 TOKENS = 4096  # in a batch, with its padding, unless the batch size is given
 DELAY = 1.0  # seconds before the progress bar shows
-MOST = 32  # texts in a batch, unless the batch size is given
+MOST, MOST_ON_CPU = 32, 8  # texts in a batch, unless the batch size is given: the caches of a CPU are small
 
 
 def stream(
@@ -45,9 +45,11 @@ def stream(
         raise ValueError(f"batch_size must be >= 1; got {batch_size}")
     wish = wanted(capture, model.n_layers)
     limit = check_budget(model, 1, budget, wish).n_bytes
-    for window in _windows(model, texts, (batch_size or MOST) * AHEAD, limit, wish):
-        size = 1 if edits else batch_size
-        group_of = {i: group for group in _groups([len(text.ids) for text in window], size) for i in group}
+    most = batch_size or (MOST_ON_CPU if model.device.type == "cpu" else MOST)
+    for window in _windows(model, texts, most * AHEAD, limit, wish):
+        tokens = None if batch_size else TOKENS
+        groups = _groups([len(text.ids) for text in window], 1 if edits or model._alone else most, tokens)
+        group_of = {i: group for group in groups for i in group}
         made: dict[int, Trace] = {}
         for i in range(len(window)):
             if i not in made:
@@ -84,12 +86,12 @@ def _windows(
         yield window
 
 
-def _groups(lengths: Sequence[int], batch_size: int | None) -> list[list[int]]:
-    """Which texts go into one batch: neighbours in length."""
+def _groups(lengths: Sequence[int], most: int, tokens: int | None) -> list[list[int]]:
+    """Which texts go into one batch: neighbours in length, so many that they have ``tokens`` with their padding."""
     groups: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         size = len(groups[-1]) if groups else 0
-        fits = size < (batch_size or MOST) and (batch_size is not None or (size + 1) * lengths[i] <= TOKENS)
+        fits = size < most and (tokens is None or (size + 1) * lengths[i] <= tokens)
         if groups and fits:
             groups[-1].append(i)
         else:

@@ -228,8 +228,8 @@ class Model:
         Args:
             texts: Texts, chats, or token ids of each; read as the loop goes on.
             bos: As for `trace`.
-            batch_size: Most texts in one forward pass; 1 gives what `trace` gives, bit for bit. None for as many, up to 32,
-                as have 4,096 tokens together.
+            batch_size: Most texts in one forward pass; 1 gives what `trace` gives, bit for bit. None for as many as have
+                4,096 tokens together, at most 8 on a CPU and 32 elsewhere.
             capture: As for `trace`; kept by one replay of each layer for all texts of a batch.
             edits: As for `trace`.
             budget: Bytes that all traces read ahead may keep; None for a quarter of the free memory.

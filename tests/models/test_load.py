@@ -190,6 +190,23 @@ def test_what_cannot_be_traced(make_tokenizer):
     assert load(build("llama")).trace([3] * 65).attention[0].shape == (4, 65, 65)  # rotary positions have no end
 
 
+def test_a_folder_is_read_as_the_class_that_it_names(tmp_path, make_tokenizer):
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    transformers.BertForMaskedLM(transformers.BertConfig(vocab_size=97, **small)).save_pretrained(tmp_path / "bert")
+    make_tokenizer().save_pretrained(tmp_path / "bert")
+    model = load(tmp_path / "bert")
+    assert type(model.module) is transformers.BertForMaskedLM and not model.trace("Hello").attention[0].causal
+    config = transformers.ViTConfig(image_size=32, patch_size=16, **small)
+    transformers.ViTModel(config).save_pretrained(tmp_path / "vit")
+    model = load(tmp_path / "vit")  # it has no tokenizer, and needs none
+    assert model.tokenizer is None
+    assert model.trace({"pixel_values": torch.zeros(3, 32, 32)}).attention[0].shape == (
+        2,
+        5,
+        5,
+    )  # 2 × 2 patches and CLS
+
+
 def test_weights_that_hide_an_equation_are_probed_again(monkeypatch):
     monkeypatch.setattr(known, "_known", OrderedDict())  # nobody has seen a Llama before
     module = build("llama")

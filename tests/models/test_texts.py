@@ -206,10 +206,10 @@ def test_reading_ahead_is_bounded_by_the_budget():
 
 def test_batches_are_of_neighbours_in_length():
     # sorted: 2 3 4 9 9 -> two batches of at most three
-    assert _groups([9, 2, 4, 9, 3], 3) == [[1, 4, 2], [0, 3]]
+    assert _groups([9, 2, 4, 9, 3], 3, None) == [[1, 4, 2], [0, 3]]
     # 4,096 tokens with padding: 2 × 2,000 fit, a third does not
-    assert _groups([2000, 2000, 2000], None) == [[0, 1], [2]]
-    assert [len(group) for group in _groups([4] * 40, None)] == [32, 8]
+    assert _groups([2000, 2000, 2000], 8, 4096) == [[0, 1], [2]]
+    assert [len(group) for group in _groups([4] * 40, 32, 4096)] == [32, 8]
 
 
 def test_a_bar_for_what_takes_long(capsys, monkeypatch):
