@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -19,8 +20,10 @@ import numpy as np
 from mechviz.version import __version__
 
 from ._layered import Layered, Unavailable
+from ._report import Report
 from .arrays import Quantity
 from .pattern import Dense, Factored, PatternStack
+from .sites import MLP, Attention, Head, Residual, Site, parse
 from .text import Tokens
 
 FORMAT, VERSION = "mechviz trace", 1
@@ -65,6 +68,34 @@ class SavedTrace:
         array = self._arrays(name)
         return _with_quantity(array, self._manifest["quantity"]) if name == "loss" else array
 
+    def at(self, site: Site | str) -> np.ndarray:
+        """The values at a site, as `mechviz.models.Trace.at` gives them; of what was saved.
+
+        Raises:
+            Unavailable: It was not saved, or there is none.
+            ValueError: The string is no address.
+        """
+        saved = self._manifest.get("sites", {})
+        if str(site) in saved:
+            return self._arrays(saved[str(site)])
+        site = parse(site)
+        if isinstance(site, Residual):
+            return self._layers[f"resid_{site.point}"][site.layer]
+        if isinstance(site, (MLP, Attention)):
+            return self._layers["mlp_out" if isinstance(site, MLP) else "attn_out"][site.layer]
+        unit = getattr(site, "head", getattr(site, "neuron", None))
+        if unit is None or getattr(site, "expert", None) is not None:
+            raise Unavailable(f"{site} {self._lacks} {', '.join([*self._manifest['held'], *saved])}")
+        values = self._layers["z" if isinstance(site, Head) else "neurons"][site.layer]
+        if unit >= values.shape[1]:
+            raise Unavailable(f"{site}: layer {site.layer} has {values.shape[1]} of them")
+        return values[:, unit]
+
+    def report(self) -> Report:
+        """What `mechviz.models.Trace.report` said when the trace was saved, and what the file holds."""
+        held = ", ".join([*self._manifest["held"], *self._manifest.get("sites", {})])
+        return Report((*(tuple(line) for line in self._manifest.get("report", [])), ("saved", held)))
+
     def _missing(self, name: str) -> dict[int, str]:
         told = {int(layer): reason for layer, reason in self._manifest["missing"].get(name, {}).items()}
         unsaved = f"it {self._lacks} {', '.join(self._manifest['held'])}"
@@ -92,8 +123,11 @@ class _Arrays:
         self._path, self._dtypes = path, dtypes
 
     def __call__(self, name: str) -> np.ndarray:
-        with zipfile.ZipFile(self._path) as file:
-            array = np.load(io.BytesIO(file.read(f"{name}.npy")), allow_pickle=False)
+        try:
+            with zipfile.ZipFile(self._path) as file:
+                array = np.load(io.BytesIO(file.read(f"{name}.npy")), allow_pickle=False)
+        except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError) as error:
+            raise ValueError(f"{self._path.name} is damaged or was changed: {name}.npy: {error}") from None
         if self._dtypes[name] == "bfloat16":  # kept as its bits; float32 holds every value of it
             return (array.astype(np.uint32) << 16).view(np.float32)
         return array
@@ -111,6 +145,8 @@ def manifest_of(tokens: Tokens, n_layers: int, quantity: Quantity | None) -> dic
         "held": {},
         "missing": {},
         "attention": {},
+        "sites": {},
+        "report": [],
         "quantity": None if quantity is None else asdict(quantity),
         "dtypes": {},
     }
@@ -147,7 +183,7 @@ def read(path: Path) -> SavedTrace:
                 raise ValueError(f"{path.name} is a zip file that mechviz did not write: it holds no {MANIFEST}")
             manifest = json.loads(file.read(MANIFEST))
             names = set(file.namelist())
-    except (zipfile.BadZipFile, json.JSONDecodeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError, json.JSONDecodeError, EOFError) as error:
         raise ValueError(f"{path.name} is damaged: {error}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(f"{path.name} is a zip file that mechviz did not write as a trace")

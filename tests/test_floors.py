@@ -20,7 +20,19 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. Patterns are of paths without their suffix.
 PYTHON_FLOORS = [
     ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
-    ["wire", "still", "style", "export", "_export_*", "pattern", "_factored", "_layered", "_pooling", "_head_scores"],
+    [
+        "wire",
+        "still",
+        "style",
+        "export",
+        "_export_*",
+        "pattern",
+        "_factored",
+        "_layered",
+        "_pooling",
+        "_head_scores",
+        "_report",
+    ],
     ["_sink"],
     ["trace_file"],
     ["from_cache"],
@@ -32,7 +44,18 @@ PYTHON_FLOORS = [
     ["views/*", "svelte"],
 ]
 # What stands beside the views, and the little that each may know of the rest.
-VOCABULARY = ["version", "sites", "arrays", "text", "pattern", "_head_scores", "_layered", "_visible", "trace_file"]
+VOCABULARY = [
+    "version",
+    "sites",
+    "arrays",
+    "text",
+    "pattern",
+    "_head_scores",
+    "_layered",
+    "_report",
+    "_visible",
+    "trace_file",
+]
 PYTHON_WINGS = {
     "models/*": [*VOCABULARY, "demo/__init__"],
     "demo/*": [*VOCABULARY, "models/*"],

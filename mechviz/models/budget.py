@@ -183,5 +183,12 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes} bytes"
 
 
+def storages(value: Any) -> dict[int, int]:
+    """Where the numbers of a reading lie, and how many bytes that keeps alive."""
+    parts = [value] if isinstance(value, torch.Tensor) else vars(value).values()
+    held = [x.untyped_storage() for x in parts if isinstance(x, torch.Tensor)]
+    return {storage.data_ptr(): storage.nbytes() for storage in held}
+
+
 def _number(config: Any, *names: str) -> int:
     return next((int(value) for name in names if (value := getattr(config, name, None))), 0)

@@ -12,7 +12,7 @@ from torch import nn
 from mechviz._layered import Layered, Unavailable
 from mechviz.sites import Head, Site
 
-from .budget import Limit, size
+from .budget import Limit, size, storages
 from .capture import AttentionCall
 from .edit import place_of
 from .experts import fused_experts
@@ -235,13 +235,6 @@ class _Running(HeadReadings, StreamReadings):
         if self.attended is None:
             raise Unavailable(f"layer {layer} did not compute one attention pattern")
         return self.attended
-
-
-def storages(value: Any) -> dict[int, int]:
-    """Where the numbers of a reading lie, and how many bytes that keeps alive."""
-    parts = [value] if isinstance(value, torch.Tensor) else vars(value).values()
-    held = [x.untyped_storage() for x in parts if isinstance(x, torch.Tensor)]
-    return {storage.data_ptr(): storage.nbytes() for storage in held}
 
 
 def _own(x: torch.Tensor) -> torch.Tensor:

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mechviz._layered import Unavailable
+from mechviz._report import Report
 
-from .budget import size
+from .budget import size, storages
 
 if TYPE_CHECKING:
     from .trace import Trace
 
 NAMES = ("attention", "q", "k", "v", "z", "attn_out", "mlp_out", "resid_mid", "neurons", "gate", "up")
-
-
-@dataclass(frozen=True)
-class Report:
-    """Lines of ``(what, what about it)``; prints as text, and as a table in a notebook."""
-
-    lines: tuple[tuple[str, str], ...]
-
-    def __str__(self) -> str:
-        width = max(len(name) for name, _ in self.lines)
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in self.lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th style="text-align:left;vertical-align:top">{escape(name)}</th>'
-            f'<td style="text-align:left">{escape(text)}</td></tr>'
-            for name, text in self.lines
-        )
-        return f"<table>{rows}</table>"
 
 
 def report(trace: Trace, *, check: bool) -> Report:
@@ -49,10 +27,27 @@ def report(trace: Trace, *, check: bool) -> Report:
         ),
         ("edits", "; ".join(about["edits"]) or "none"),
         ("kept", f"{size(trace._tape.n_bytes)}: the residual stream of {trace.model.n_layers} layers"),
+        *_captured(trace),
         *(_attention(trace) if check else []),
         *_missing(trace),
     ]
     return Report(tuple(lines))
+
+
+def _captured(trace: Trace) -> Iterable[tuple[str, str]]:
+    """What was kept beside the residual stream; the rest is recomputed when it is read."""
+    kept = trace._tape.kept
+    layers: dict[str, list[int]] = {}
+    for key in kept:
+        if isinstance(key, tuple):
+            layers.setdefault(key[0], []).append(key[1])
+    what = [f"{name} of layers {_ranges(sorted(found))}" for name, found in layers.items()]
+    what += [str(key) for key in kept if not isinstance(key, tuple)]
+    if what:
+        held = {place: n for value in kept.values() for place, n in storages(value).items()}
+        yield "captured", f"{size(sum(held.values()))}: {', '.join(what)}"
+    if trace._tape.graph is not None:
+        yield "captured", "what gradients need: a metric costs one backward pass"
 
 
 def _prompt(trace: Trace) -> str:

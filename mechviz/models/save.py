@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from mechviz._layered import Unavailable
-from mechviz.trace_file import LAYERED, WHOLE, manifest_of, write
+from mechviz.trace_file import WHOLE, manifest_of, write
 
 from .budget import size
+from .report import report
+from .wanted import READINGS, TAPED, wanted
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -21,33 +23,57 @@ DEFAULT = ("attention", "loss", "resid_pre", "resid_post")
 RULE = ("queries", "keys", "sinks", "bias", "mask")
 
 
-def save(trace: Trace, path: str | Path, names: Sequence[str], layers: Iterable[int] | None) -> None:
+def save(trace: Trace, path: str | Path, sites: Any, layers: Iterable[int] | None) -> None:
     """`mechviz.models.Trace.save` says what this does."""
-    known = ("attention", *LAYERED, *WHOLE)
-    names = ["attention" if name == "pattern" else name for name in names]
-    for name in names:
-        if name not in known:
-            raise ValueError(f"sites must be among {', '.join(known)}; got {name!r}")
-    wanted = list(range(trace.model.n_layers) if layers is None else layers)
-    loss = trace.loss if "loss" in names else None
+    items = [sites] if isinstance(sites, (str, int, Mapping)) or not isinstance(sites, Iterable) else list(sites)
+    whole = [name for name in WHOLE if any(isinstance(item, str) and item == name for item in items)]
+    rest: Any = [item for item in items if not (isinstance(item, str) and item in WHOLE)]
+    rest = rest[0] if len(rest) == 1 and isinstance(rest[0], Mapping) else rest
+    try:
+        wish = wanted(rest, trace.model.n_layers, taped=True)
+    except ValueError as error:
+        raise ValueError(f"sites: {str(error).removeprefix('capture: ')}, logits or loss") from None
+    only = None if layers is None else set(layers)
+    loss = trace.loss if "loss" in whole else None
     manifest = manifest_of(trace.tokens, trace.model.n_layers, getattr(loss, "quantity", None))
-    tensors: dict[str, torch.Tensor] = {}
+    file = _File(manifest)
+    names = sorted({name for names in wish.names.values() for name in names}, key=(*READINGS, *TAPED).index)
     for name in names:
+        _take(trace, name, [n for n in wish.names if name in wish.names[n] and (only is None or n in only)], file)
+    for name in whole:
+        file.keep(name, trace.logits if loss is None or name == "logits" else loss)
+    for site in wish.sites:
+        file.keep(f"site.{len(manifest['sites'])}", trace.at(site))
+        manifest["sites"][str(site)] = f"site.{len(manifest['sites'])}"
+    manifest["report"] = trace.report().lines if "attention" in names else report(trace, check=False).lines
+    print(
+        f"{path}: {size(sum(file.sizes.values()))} ({', '.join(f'{name} {size(n)}' for name, n in file.sizes.items())})"
+    )
+    write(Path(path), manifest, file.arrays)
+
+
+class _File:
+    """What will be written."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        self.manifest = manifest
+        self.arrays: dict[str, np.ndarray] = {}
+        self.sizes: dict[str, int] = {}
+
+    def keep(self, key: str, x: torch.Tensor) -> None:
+        """Take an array in, as numpy: nothing waits for the others on an accelerator."""
+        name = key.split(".")[0]
         if name in WHOLE:
-            tensors[name] = loss if name == "loss" and loss is not None else trace.logits
-            manifest["held"][name] = []
-        else:
-            _take(trace, name, wanted, manifest, tensors)
-    sizes = [(name, sum(x.nbytes for key, x in tensors.items() if key.split(".")[0] == name)) for name in names]
-    print(f"{path}: {size(sum(n for _, n in sizes))} ({', '.join(f'{name} {size(n)}' for name, n in sizes)})")
-    arrays = {key: _numpy(x) for key, x in tensors.items()}
-    manifest["dtypes"] = {key: str(x.dtype).removeprefix("torch.") for key, x in tensors.items()}
-    write(Path(path), manifest, arrays)
+            self.manifest["held"][name] = []
+        self.manifest["dtypes"][key] = str(x.dtype).removeprefix("torch.")
+        self.arrays[key] = _numpy(x)
+        self.sizes[name] = self.sizes.get(name, 0) + x.nbytes
 
 
-def _take(trace: Trace, name: str, wanted: list[int], manifest: Any, tensors: dict[str, torch.Tensor]) -> None:
-    held, missing = manifest["held"].setdefault(name, []), manifest["missing"].setdefault(name, {})
-    for layer in wanted:
+def _take(trace: Trace, name: str, layers: Sequence[int], file: _File) -> None:
+    file.sizes[name] = 0
+    held, missing = file.manifest["held"].setdefault(name, []), file.manifest["missing"].setdefault(name, {})
+    for layer in layers:
         try:
             items = getattr(trace, name)
             if layer in items.missing:
@@ -59,15 +85,16 @@ def _take(trace: Trace, name: str, wanted: list[int], manifest: Any, tensors: di
             continue
         held.append(layer)
         if name == "attention":
-            manifest["attention"][layer] = _rule(item, layer, tensors)
+            file.manifest["attention"][layer] = _rule(item, layer, file)
         else:
-            tensors[f"{name}.{layer}"] = item
+            file.keep(f"{name}.{layer}", item)
 
 
-def _rule(pattern: Any, layer: int, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+def _rule(pattern: Any, layer: int, file: _File) -> dict[str, Any]:
     names = RULE if hasattr(pattern, "queries") else ("array",)
     parts = {name: x for name in names if (x := getattr(pattern, name)) is not None}
-    tensors.update({f"attention.{layer}.{name}": x for name, x in parts.items()})
+    for name, x in parts.items():
+        file.keep(f"attention.{layer}.{name}", x)
     rule: dict[str, Any] = {"arrays": {name: f"attention.{layer}.{name}" for name in parts}}
     if names is not RULE:
         return rule | {"causal": pattern.causal}

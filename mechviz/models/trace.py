@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from mechviz._layered import Unavailable
+from mechviz._report import Report
 from mechviz.arrays import Quantity
 from mechviz.sites import Site
 
@@ -19,11 +20,12 @@ from .fingerprint import fingerprint
 from .gradients import gradients
 from .heads import HeadReadings
 from .lens import LensCache
-from .report import Report, report
+from .report import report
 from .save import DEFAULT, save
 from .streams import StreamReadings
 from .tape import WeightsMoved
 from .unembed import Unembedding
+from .wanted import Capture
 
 
 class Trace(HeadReadings, StreamReadings):
@@ -84,7 +86,9 @@ class Trace(HeadReadings, StreamReadings):
             WeightsMoved: As for `logits`.
         """
         if self.model.structure.causal is False:
-            raise Unavailable(f"{self.model.name} reads from both sides, so it does not predict a token from those before it")
+            raise Unavailable(
+                f"{self.model.name} reads from both sides, so it does not predict a token from those before it"
+            )
         with self.model.lock, self._tape.numerics.restored():
             prepared = self._prepared()
             ids = torch.tensor(self.tokens.ids, device=prepared.device)  # [position]
@@ -121,18 +125,20 @@ class Trace(HeadReadings, StreamReadings):
         """
         return gradients(self, metric, sites)
 
-    def save(self, path: str | Path, sites: Sequence[str] = DEFAULT, *, layers: Iterable[int] | None = None) -> None:
+    def save(self, path: str | Path, sites: Capture = DEFAULT, *, layers: Iterable[int] | None = None) -> None:
         """Write the trace to a file that `mechviz.open` reads without torch and without the model; prints its size first.
 
         Args:
             path: Where to, such as "trace.mv".
-            sites: What to save, by the names in the table above; by default the attention of every layer (as factors), the
-                loss and the residual stream. What a layer lacks is saved as the reason for it.
+            sites: What to save: the names in the table above, "everything" that a layer has, numbers of layers, single
+                sites such as "L5H1" and features, or a mapping from names to layers, as ``capture`` of `Model.trace` takes
+                them; by default the attention of every layer (as factors), the loss and the residual stream. What a layer
+                lacks is saved as the reason for it.
             layers: Which layers; None for all.
 
         Raises:
             ValueError: An unknown name.
-            Unavailable: ``logits`` or ``loss`` of a model that has none.
+            Unavailable: ``logits`` or ``loss`` of a model that has none, or a single site that it lacks.
         """
         save(self, path, sites, layers)
 

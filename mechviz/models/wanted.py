@@ -21,33 +21,35 @@ class Wanted:
     Attributes:
         names: Layer -> names among `READINGS`, in their order.
         sites: Single heads, neurons and features.
+        taped: Whether the streams that are always there count, too.
     """
 
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)
     sites: tuple[Site, ...] = ()
+    taped: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.names or self.sites)
 
     def add(self, name: str, layers: Iterable[int]) -> None:
         """Ask for a reading at some layers."""
-        for layer in layers:
+        for layer in layers if self.taped or name not in TAPED else ():
             asked = {*self.names.get(layer, ()), name}
-            self.names[layer] = tuple(known for known in READINGS if known in asked)
+            self.names[layer] = tuple(known for known in (*READINGS, *TAPED) if known in asked)
 
     def at(self, layer: int) -> tuple[Site, ...]:
         """The single sites of a layer."""
         return tuple(site for site in self.sites if site.layer == layer)
 
 
-def wanted(capture: Capture, n_layers: int) -> Wanted:
-    """Read what `mechviz.models.Model.trace` takes as ``capture``.
+def wanted(capture: Capture, n_layers: int, *, taped: bool = False) -> Wanted:
+    """Read what `mechviz.models.Model.trace` takes as ``capture``; ``taped`` counts the streams that are always there.
 
     Raises:
         ValueError: A name that is none, or a layer that the model does not have.
         TypeError: Something else.
     """
-    found = Wanted()
+    found = Wanted(taped=taped)
     if isinstance(capture, Mapping):
         for name, layers in capture.items():
             _ask(found, name, _layers([layers] if isinstance(layers, int) else layers, n_layers))
@@ -55,7 +57,7 @@ def wanted(capture: Capture, n_layers: int) -> Wanted:
     items: Sequence[Any] = capture if isinstance(capture, (list, tuple)) else [] if capture is None else [capture]
     for item in items:
         if isinstance(item, int) and not isinstance(item, bool):
-            for name in READINGS:
+            for name in (*READINGS, *TAPED):
                 found.add(name, _layers([item], n_layers))
         elif (hook := hook_of(item)) and hook[0] != "result":
             _ask(found, hook[0], _layers([hook[1]], n_layers))
@@ -70,9 +72,8 @@ def _ask(found: Wanted, name: str, layers: Iterable[int]) -> None:
     known = (*READINGS, *TAPED, "pattern", "everything")
     if name not in known:
         raise ValueError(f"capture must name some of {', '.join(known)}; got {name!r}")
-    for one in READINGS if name == "everything" else ["attention" if name == "pattern" else name]:
-        if one not in TAPED:
-            found.add(one, layers)
+    for one in (*READINGS, *TAPED) if name == "everything" else ["attention" if name == "pattern" else name]:
+        found.add(one, layers)
 
 
 def _ask_site(found: Wanted, item: Any, n_layers: int) -> None:
@@ -85,8 +86,8 @@ def _ask_site(found: Wanted, item: Any, n_layers: int) -> None:
         found.add("mlp_out" if isinstance(site, MLP) else "attn_out", [site.layer])
     elif not isinstance(site, Residual):
         found.sites = (*found.sites, site)
-    elif site.point == "mid":
-        found.add("resid_mid", [site.layer])
+    else:
+        found.add(f"resid_{site.point}", [site.layer])
 
 
 def _layers(layers: Iterable[int], n_layers: int) -> list[int]:

@@ -11,7 +11,7 @@ from zoo import ZOO, build, ids, state
 
 from mechviz import Head, Neuron
 from mechviz.models import ablate, load
-from mechviz.models.keeping import storages
+from mechviz.models.budget import storages
 from mechviz.models.wanted import READINGS, wanted
 from mechviz.pattern import Unavailable
 

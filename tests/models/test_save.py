@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import subprocess
 import sys
@@ -55,7 +57,7 @@ def test_half_precision_is_kept_to_the_bit(tmp_path, capsys):
     assert opened.attention.layers == (1,)
     np.testing.assert_allclose(opened.attention[1].dense(), trace.attention[1].dense().numpy(), atol=1e-6)
     with pytest.raises(
-        Unavailable, match="layer 0 has no resid_post: it was not saved; the file holds resid_post, att"
+        Unavailable, match="layer 0 has no resid_post: it was not saved; the file holds attention, resid_post"
     ):
         opened.resid_post[0]
     with pytest.raises(Unavailable, match="logits was not saved"):
@@ -64,21 +66,73 @@ def test_half_precision_is_kept_to_the_bit(tmp_path, capsys):
         opened.grad  # noqa: B018
 
 
-def test_it_opens_without_torch_and_feeds_views(tmp_path, capsys):
-    trace = load(build("llama")).trace(ids())
-    trace.save(tmp_path / "t.mv")
+def pages(trace):
+    views = mv.attention(trace.tokens, trace.attention, head="L1H2"), mv.tokens(trace.tokens, trace.loss)
+    return [hashlib.sha256(view.to_html().encode()).hexdigest() for view in views]
+
+
+def test_it_opens_without_torch_and_shows_the_same_bytes(tmp_path, capsys):
+    kinds = {"llama": torch.float32, "gemma2": torch.bfloat16, "gpt_oss": torch.float16, "bloom": torch.float32}
+    expected = []
+    for name, dtype in kinds.items():
+        trace = load(build(name, dtype=dtype)).trace(ids(), edits=[ablate("L0H1")])
+        trace.save(tmp_path / f"{name}.mv")
+        expected += pages(trace)
     code = """
-        import sys
+        import hashlib, sys
         for name in ("torch", "transformers", "safetensors"):
             sys.modules[name] = None  # as if it were not installed
         import mechviz as mv
-        trace = mv.open(sys.argv[1])
-        assert len(trace) == 24, trace
-        views = [mv.attention(trace.tokens, trace.attention), mv.tokens(trace.tokens, trace.loss)]
-        print(len(views), trace.resid_post[2].shape)
+        for path in sys.argv[1:]:
+            trace = mv.open(path)
+            assert len(trace) == 24 and trace.resid_post[2].shape == (24, 48), trace
+            assert trace.tokens.provenance["edits"] == ["L0H1 → zero"]
+            print(*pages(trace))
     """
-    run = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "t.mv")]
-    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == "2 (24, 48)"
+    code = textwrap.dedent(code).replace("for path", inspect.getsource(pages) + "for path", 1)
+    run = [sys.executable, "-c", code, *(str(tmp_path / f"{name}.mv") for name in kinds)]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.split() == expected
+
+
+def test_single_sites_and_layers(tmp_path, capsys):
+    model = load(build("llama"))
+    axes = mv.Dictionary.from_directions(torch.eye(48)[:3], at="L1.resid_post", name="axes")
+    trace = model.trace(ids())
+    trace.save(tmp_path / "t.mv", ["L1H2", mv.Neuron(0, 7), axes[1], "L2.mlp", 0])
+    opened = mv.open(tmp_path / "t.mv")
+    for site in ("L1H2", "L0N7", "axes/1", "L2.mlp", "L0H3", "L0N5", "L0.resid_mid", "L0.resid_pre", axes[1]):
+        assert np.array_equal(opened.at(site), trace.at(site).numpy()), site
+    assert opened.mlp_out.layers == (0, 2) and opened.attention.layers == opened.resid_post.layers == (0,)
+    with pytest.raises(Unavailable, match="layer 1 has no z: it was not saved; the file holds attention, q"):
+        opened.at("L1H3")
+    with pytest.raises(Unavailable, match=r"L0E1N2 was not saved; the file holds .*, L1H2, L0N7, axes/1"):
+        opened.at("L0E1N2")
+    trace.save(tmp_path / "t.mv", {"pattern": [1], "z": 2})
+    opened = mv.open(tmp_path / "t.mv")
+    assert opened.attention.layers == (1,) and opened.z.layers == (2,)
+    trace.save(tmp_path / "t.mv", "loss")
+    assert str(mv.open(tmp_path / "t.mv").report()).endswith("saved  loss")
+
+
+def test_its_report_comes_along(tmp_path, capsys):
+    trace = load(build("gpt_oss")).trace(ids())
+    trace.save(tmp_path / "t.mv")
+    found = mv.open(tmp_path / "t.mv").report()
+    assert found.lines[:-1] == trace.report().lines
+    assert found.lines[-1] == ("saved", "attention, resid_pre, resid_post, loss")
+
+
+def test_arrays_that_were_changed(tmp_path, capsys):
+    path = tmp_path / "t.mv"
+    load(build("llama")).trace(ids()).save(path, ["resid_post"])
+    data = bytearray(path.read_bytes())
+    data[data.index(b"NUMPY") + 200] ^= 1  # one bit of an array
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"t.mv is damaged or was changed: resid_post.0.npy: Bad CRC-32"):
+        mv.open(path).resid_post[0]
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="t.mv is damaged"):
+        mv.open(path)
 
 
 def test_files_that_are_no_trace_of_ours(tmp_path, capsys):
@@ -115,6 +169,8 @@ def test_files_that_are_no_trace_of_ours(tmp_path, capsys):
 
 
 def test_unknown_names_write_nothing(tmp_path):
-    with pytest.raises(ValueError, match=r"sites must be among attention, .*; got 'patterns'"):
+    with pytest.raises(
+        ValueError, match=r"sites: 'patterns' is not a site. .* or one of attention, q, .*, logits or loss"
+    ):
         load(build("llama")).trace(ids()).save(tmp_path / "t.mv", ["patterns"])
     assert not list(tmp_path.iterdir())
