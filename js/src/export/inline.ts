@@ -39,10 +39,11 @@ const SKIPPED = new Set(['style', 'script', 'title', 'desc', 'metadata', 'foreig
 /** What holds where an element is put, by property; children of it say only what differs. */
 export type Inherited = Record<string, string>;
 
-export function inlineSvg(svg: SVGSVGElement, inherited: Inherited, paints: Paints): string {
+export function inlineSvg(svg: SVGSVGElement, origin: DOMRect, inherited: Inherited, paints: Paints): string {
   const place = svg.getScreenCTM();
   if (!place) return '';
-  const { a, b, c, d, e, f } = place;
+  const { a, b, c, d } = place;
+  const [e, f] = [place.e - origin.x, place.f - origin.y];
   const still = a === 1 && b === 0 && c === 0 && d === 1;
   const transform = still ? `translate(${num(e)} ${num(f)})` : `matrix(${[a, b, c, d].join(' ')} ${num(e)} ${num(f)})`;
   // What stands on the <svg> itself holds for all of it; its own size and place are in the matrix.
@@ -93,7 +94,8 @@ function said(
     const value = style.getPropertyValue(property);
     if (value === (inherited[property] ?? INHERITED[property])) continue;
     own[property] = value;
-    attributes[property] = NAMES[value] ?? value.replace(/px\b/g, '').replaceAll('"', "'");
+    if (property === 'font-family') attributes[property] = families(value);
+    else attributes[property] = NAMES[value] ?? value.replace(/px\b/g, '').replaceAll('"', "'");
   }
   for (const [property, usual] of Object.entries(OWN)) {
     const value = style.getPropertyValue(property);
@@ -114,4 +116,13 @@ function isText(element: Element): boolean {
 function textOf(node: Text, parent: Element): string {
   const kept = getComputedStyle(parent).whiteSpace.startsWith('pre');
   return escape(kept ? node.data : node.data.replace(/\s+/g, ' '));
+}
+
+/** Without what only a browser understands. */
+export function families(css: string): string {
+  const names = css.split(',').map((name) => name.trim());
+  return names
+    .filter((name) => !/^(-apple-system|BlinkMacSystemFont)$/.test(name))
+    .join(', ')
+    .replaceAll('"', "'");
 }

@@ -47,7 +47,7 @@ function touches(a: DOMRect, b: DOMRect): boolean {
   return b.left <= a.right + 1 && b.right >= a.left - 1;
 }
 
-export function union(a: DOMRect, b: DOMRect): DOMRect {
+function union(a: DOMRect, b: DOMRect): DOMRect {
   const [left, top] = [Math.min(a.left, b.left), Math.min(a.top, b.top)];
   return new DOMRect(left, top, Math.max(a.right, b.right) - left, Math.max(a.bottom, b.bottom) - top);
 }

@@ -4,9 +4,9 @@
  *
  * Not drawn: images of other origins, CSS transforms other than translations, pseudo-elements other than empty boxes.
  */
-import { ground, grown, outline } from './boxes';
-import { inlineSvg } from './inline';
-import { cut, linesOf, union, type Line } from './lines';
+import { ground, outline } from './boxes';
+import { families, inlineSvg } from './inline';
+import { cut, linesOf, type Line } from './lines';
 import { Paints } from './paints';
 import { raster } from './raster';
 import { escape, num, tag, type Attributes } from './xml';
@@ -30,38 +30,44 @@ export const NAMESPACE = 'urn:mechviz:provenance';
 
 export function svgOf(element: Element, options: SvgOptions): string {
   const box = options.box ?? element.getBoundingClientRect();
-  const drawing = new Drawing(element);
-  const body = drawing.element(element, box);
+  const { width, height } = box;
+  const drawing = new Drawing(element, box);
+  const body = drawing.element(element, new DOMRect(0, 0, width, height));
   const size = options.width_mm
     ? { width: `${num(options.width_mm)}mm`, height: `${num((options.width_mm / box.width) * box.height)}mm` }
-    : { width: box.width, height: box.height };
-  const { x, y, width, height } = box;
+    : { width, height };
   const fill = options.ground && drawing.paints.as('fill', options.ground);
   return tag(
     'svg',
     {
       xmlns: 'http://www.w3.org/2000/svg',
       ...size,
-      viewBox: [x, y, width, height].map(num).join(' '),
+      viewBox: `0 0 ${num(width)} ${num(height)}`,
       'xml:space': 'preserve',
       'font-family': drawing.family,
       style: 'font-variant-numeric:tabular-nums',
     },
     `${tag('title', {}, escape(options.title))}<metadata><provenance xmlns="${NAMESPACE}" writer="${escape(options.writer)}">` +
       `${escape(JSON.stringify(options.provenance))}</provenance></metadata>` +
-      `${drawing.definitions()}${fill ? tag('rect', { x, y, width, height, ...fill }) : ''}${body}`,
+      `${drawing.definitions()}${fill ? tag('rect', { width, height, ...fill }) : ''}${body}`,
   );
 }
 
 class Drawing {
   readonly paints = new Paints();
   readonly family: string;
+  /** The same as the style sheet has it. */
+  readonly #fonts: string;
   #defined: string[] = [];
   #measure = new OffscreenCanvas(1, 1).getContext('2d')!;
   #ascents = new Map<string, number>();
 
-  constructor(root: Element) {
-    this.family = families(getComputedStyle(root).fontFamily);
+  constructor(
+    root: Element,
+    readonly origin: DOMRect,
+  ) {
+    this.#fonts = getComputedStyle(root).fontFamily;
+    this.family = families(this.#fonts);
   }
 
   definitions(): string {
@@ -74,7 +80,7 @@ class Drawing {
     if (element.hasAttribute('data-controls') || style.display === 'none' || style.opacity === '0') return '';
     if (style.clipPath.startsWith('inset(50%')) return ''; // text to be heard only
     const seen = style.visibility === 'visible';
-    const boxes = seen ? [...element.getClientRects()].filter((box) => overlaps(box, clip)) : [];
+    const boxes = seen ? [...element.getClientRects()].map(this.#place).filter((box) => overlaps(box, clip)) : [];
     const below = boxes.map((box) => ground(style, box, this.paints, this.#define)).join('');
     const above = boxes.map((box) => outline(style, box, this.paints)).join('');
     const whole = below + this.#pseudo(element, '::before') + this.#inside(element, style, boxes, clip) + above;
@@ -83,8 +89,8 @@ class Drawing {
 
   #inside(element: Element, style: CSSStyleDeclaration, boxes: DOMRect[], clip: DOMRect): string {
     if (element instanceof SVGSVGElement) {
-      const inherited = { 'font-family': getComputedStyle(element).fontFamily };
-      return boxes.length ? this.#clipped(element, style, clip, () => inlineSvg(element, inherited, this.paints)) : '';
+      const copy = () => inlineSvg(element, this.origin, { 'font-family': this.#fonts }, this.paints);
+      return boxes.length ? this.#clipped(element, style, clip, copy) : '';
     }
     if (element instanceof HTMLCanvasElement) return boxes.map((box) => raster(element, box)).join('');
     if (element instanceof HTMLImageElement) return boxes.map((box) => imageOf(element, box)).join('');
@@ -116,7 +122,7 @@ class Drawing {
   /** What an element lets out of itself; `draw` is given the part of the window that can be seen. */
   #clipped(element: Element, style: CSSStyleDeclaration, clip: DOMRect, draw: (clip: DOMRect) => string): string {
     if (style.overflowX === 'visible' && style.overflowY === 'visible') return draw(clip);
-    const box = grown(element.getBoundingClientRect(), 0);
+    const box = this.#place(element.getBoundingClientRect());
     const inner = intersection(box, clip);
     const content = inner.width && inner.height ? draw(inner) : '';
     const over = element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight;
@@ -129,6 +135,7 @@ class Drawing {
   #text(node: Text, style: CSSStyleDeclaration, clip: DOMRect, ends: boolean): string {
     const widthOf = (text: string) => this.#width(text, style);
     return linesOf(node, style)
+      .map(({ text, box }) => ({ text, box: this.#place(box) }))
       .map((line) => (ends ? cut(line, clip.right, widthOf) : line))
       .filter((line) => line !== undefined && overlaps(line.box, clip))
       .map((line) => this.#line(line!, style))
@@ -172,7 +179,7 @@ class Drawing {
   #pseudo(element: Element, which: string): string {
     const style = getComputedStyle(element, which);
     if (style.content !== '""' || style.position !== 'absolute') return '';
-    const parent = element.getBoundingClientRect();
+    const parent = this.#place(element.getBoundingClientRect());
     const [left, top, width, height] = [style.left, style.top, style.width, style.height].map(parseFloat);
     const fill = this.paints.as('fill', style.backgroundColor);
     if (fill.fill === 'none' || [left, top, width, height].some(Number.isNaN)) return '';
@@ -184,7 +191,9 @@ class Drawing {
     const font = fontOf(style);
     if (!this.#ascents.has(font)) {
       this.#measure.font = font;
-      this.#ascents.set(font, Math.round(this.#measure.measureText('x').fontBoundingBoxAscent));
+      // Rounded as the browser does it: to what the screen can show.
+      const ascent = this.#measure.measureText('x').fontBoundingBoxAscent;
+      this.#ascents.set(font, Math.round(ascent * devicePixelRatio) / devicePixelRatio);
     }
     return this.#ascents.get(font)!;
   }
@@ -193,6 +202,9 @@ class Drawing {
     this.#measure.font = fontOf(style);
     return this.#measure.measureText(text).width;
   }
+
+  /** From the window to the picture. */
+  #place = (box: DOMRect): DOMRect => new DOMRect(box.x - this.origin.x, box.y - this.origin.y, box.width, box.height);
 
   #define = (make: (id: string) => string): string => {
     const id = `mv${this.#defined.length}`;
@@ -203,15 +215,6 @@ class Drawing {
 
 function fontOf(style: CSSStyleDeclaration): string {
   return `${style.fontStyle} ${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
-}
-
-/** Without what only a browser understands. */
-function families(css: string): string {
-  const names = css.split(',').map((name) => name.trim());
-  return names
-    .filter((name) => !/^(-apple-system|BlinkMacSystemFont)$/.test(name))
-    .join(', ')
-    .replaceAll('"', "'");
 }
 
 function imageOf(image: HTMLImageElement, box: DOMRect): string {
@@ -230,10 +233,4 @@ function intersection(a: DOMRect, b: DOMRect): DOMRect {
   const [left, top] = [Math.max(a.left, b.left), Math.max(a.top, b.top)];
   const [right, bottom] = [Math.min(a.right, b.right), Math.min(a.bottom, b.bottom)];
   return new DOMRect(left, top, Math.max(0, right - left), Math.max(0, bottom - top));
-}
-
-/** All that an element draws, also what stands out of it. */
-export function extentOf(element: Element): DOMRect {
-  const box = element.getBoundingClientRect();
-  return union(box, new DOMRect(box.left, box.top, element.scrollWidth, element.scrollHeight));
 }
