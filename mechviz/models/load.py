@@ -37,7 +37,8 @@ def load(
     Args:
         x: Nothing for the embedded model; the name of a model on the Hugging Face hub or a local folder (read as the class
             that its config names, as safetensors only, without code of its own unless you pass ``trust_remote_code=True``);
-            a transformers model; or any ``torch.nn.Module`` that takes ids ``[1, position]``, with ``sites=``.
+            a transformers model, or a `TransformerBridge` of TransformerLens round one; or any ``torch.nn.Module`` that takes
+            ids ``[1, position]``, with ``sites=``.
         tokenizer: A tokenizer, or the name or folder of one; by default the one that came with a name or folder.
         device: Where to put a model that is loaded here; by default it stays where transformers puts it.
         dtype: Of a model that is loaded here; by default float32 for the embedded model, else the checkpoint's own.
@@ -64,6 +65,8 @@ def load(
             )
         if sites is not None:
             return MappedModel(x, _tokenizer(tokenizer), sites)
+        if isinstance(inner := getattr(x, "original_model", None), nn.Module):  # a bridge runs the model that it holds
+            x, tokenizer = inner, getattr(x, "tokenizer", None) if tokenizer is None else tokenizer
         if not hasattr(x, "config") or not hasattr(x, "get_input_embeddings"):
             raise TypeError(
                 f"expected a transformers model with a config and input embeddings; got {type(x).__name__}. A module of your "

@@ -202,3 +202,18 @@ def test_against_transformer_lens_itself(name):
         torch.testing.assert_close(mine[hook], theirs[hook], atol=1e-4, rtol=1e-4)
     back = mv.from_cache(theirs, trace.tokens)
     np.testing.assert_allclose(back.attention[1].dense(), trace.attention[1].dense().numpy(), atol=1e-5)
+    bridged = load(bridge).trace(ids())
+    torch.testing.assert_close(bridged.logits, trace.logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(bridged.attention[1].dense(), trace.attention[1].dense(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_bridge_is_traced_as_the_model_that_it_holds(make_tokenizer):
+    class Bridge(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.original_model, self.tokenizer = build("llama"), make_tokenizer()
+
+    bridge = Bridge()
+    model = load(bridge)
+    assert model.module is bridge.original_model and model.tokenizer is bridge.tokenizer
+    assert torch.equal(model.trace(ids()).logits, load(build("llama")).trace(ids()).logits)
