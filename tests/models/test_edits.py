@@ -12,6 +12,7 @@ from test_trace import InPlace
 from test_untouched import state
 from zoo import LEGACY, ZOO, build, ids
 
+import mechviz as mv
 from mechviz.models import ablate, edit, knock_out, load, patch, steer
 from mechviz.pattern import Unavailable
 
@@ -79,6 +80,19 @@ def test_what_was_put_at_a_site_is_read_there(name):
         assert not torch.equal(trace.logits, traced(name).logits)
 
 
+def test_every_view_of_an_edited_model_says_so():
+    edits = [ablate("L1H2"), knock_out("L0H1", 5, 2), steer("L2.mlp", torch.ones(48), positions=[3])]
+    trace = loaded("llama").trace(ids(), edits=edits)
+    said = ["L1H2 → zero", "L0H1 query 5 ↛ key 2", f"L2.mlp + vector of norm {48**0.5:.3g} at 3"]
+    for view in (mv.attention(trace.tokens, trace.attention), mv.tokens(trace.tokens, trace.loss)):
+        (spec,) = view._specs()
+        assert spec.props["frame"]["edits"] == spec.provenance["edits"] == said
+    with loaded("llama").edited(edits[0]):
+        inside = loaded("llama").trace(ids(), edits=edits[1:])
+    assert inside.tokens.provenance["edits"] == said and torch.equal(inside.logits, trace.logits)
+    assert "edits" in str(trace.report()) and "; ".join(said) in str(trace.report())
+
+
 def test_positions_before_an_edit_keep_their_bits():
     trace = loaded("llama").trace(ids(), edits=[ablate("L0N7", positions=[9, -2])])
     assert trace.tokens.provenance["edits"] == ["L0N7 → zero at 9, -2"]
@@ -143,6 +157,11 @@ def test_subspaces():
     model, plain, other = loaded("llama"), traced("llama"), loaded("llama").trace(ids(seed=2))
     whole = model.trace(ids(), edits=[patch("L1.mlp", other, subspace=torch.eye(48))])
     assert torch.equal(whole.logits, model.trace(ids(), edits=[patch("L1.mlp", other)]).logits)
+    for make in (ablate, lambda site, **o: steer(site, torch.ones(48), 2.0, **o)):  # the identity is no restriction
+        full, within = (model.trace(ids(), edits=[make("L1.attn", **o)]) for o in ({}, {"subspace": torch.eye(48)}))
+        assert torch.equal(full.logits, within.logits) and not torch.equal(full.logits, plain.logits)
+    up = model.trace(ids(), edits=[steer("L1.mlp", torch.ones(48), subspace=torch.eye(48)[:3])])
+    torch.testing.assert_close(up.mlp_out[1] - plain.mlp_out[1], torch.cat([torch.ones(24, 3), torch.zeros(24, 45)], 1))
     basis = torch.linalg.qr(torch.randn(48, 48, generator=torch.Generator().manual_seed(0)))[0]
     part = model.trace(ids(), edits=[patch("L1.mlp", other, subspace=basis[:5])])
     inside, outside = basis[:5].T, basis[5:].T
