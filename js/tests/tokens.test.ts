@@ -153,6 +153,7 @@ test('what Python and other views of the figure point at is shown; positions tha
 
 test('one stop of the Tab key, then arrows by token and by line, Home, End, Enter', async () => {
   await show(['aa', ' bb', '\n', 'cc', ' dd'], [1, 2, 3, 4, 5]);
+  await userEvent.tab(); // "Export"
   await userEvent.tab();
   const focused = () => (root.activeElement as HTMLElement).dataset.i;
   expect(focused()).toBe('0');

@@ -66,7 +66,8 @@ function copied(element: SVGElement, inherited: Inherited, paints: Paints): stri
   const style = getComputedStyle(element);
   if (SKIPPED.has(name) || style.display === 'none' || style.visibility === 'hidden') return '';
   const kept: Attributes = {};
-  for (const { name, value } of element.attributes) if (KEPT.test(name)) kept[name] = rounded(value);
+  for (const { name, value } of element.attributes)
+    if (KEPT.test(name)) kept[name] = name === 'offset' ? value : rounded(value);
   const { attributes, own } = said(style, inherited, paints);
   if (name === 'stop') Object.assign(attributes, paints.as('stop-color', style.stopColor));
   return tag(name, { ...kept, ...attributes }, childrenOf(element, own, paints));

@@ -74,7 +74,9 @@ export function gradient(css: string, id: string, box: DOMRect, paints: Paints):
   fillIn(stops, length);
   const end = found[1] ? stops[stops.length - 1].at : length;
   const from = { x: cx - (dx * length) / 2, y: cy - (dy * length) / 2 };
-  const marks = stops.map((stop) => tag('stop', { offset: stop.at / end, ...paints.as('stop-color', stop.color) }));
+  const marks = stops.map((stop) =>
+    tag('stop', { offset: String(stop.at / end), ...paints.as('stop-color', stop.color) }),
+  );
   return tag(
     'linearGradient',
     {
