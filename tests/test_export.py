@@ -220,10 +220,11 @@ def test_an_example_that_ends_otherwise_is_refused():
 @pytest.mark.browser
 def test_an_opened_file_is_the_same_picture(example, browser_here, tmp_path):
     view = example.view()
-    view.selection.positions = [3]
+    # Something of every axis: whatever the points of this view stand for, some of them are picked.
+    view.selection = {"positions": [3], "layers": [1], "heads": [3], "step": [30]}
     picture = view.png(scale=1)
     assert mv.open(view.save(tmp_path / "x.json")).png(scale=1) == picture
-    view.selection.positions = [4]
+    view.selection = {"positions": [2], "layers": [0], "heads": [2], "step": [200]}
     assert view.png(scale=1) != picture  # the comparison can fail
 
 
