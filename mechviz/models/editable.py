@@ -14,10 +14,10 @@ from .experts import fused_experts
 from .structure import Structure
 
 
-def check_edit(edit: Edit, blocks: Sequence[nn.Module], structure: Structure) -> None:
-    """Raise `Unavailable` with the reason if the model lacks the site of an edit."""
+def check_edit(edit: Edit, blocks: Sequence[nn.Module], structure: Structure, stack: str = "") -> None:
+    """Raise `Unavailable` with the reason if a stack of the model lacks the site of an edit."""
     site = edit.place
-    if site.stack or site.layer >= len(blocks):
+    if site.stack not in ("", stack) or site.layer >= len(blocks):
         raise Unavailable(f"{edit.site}: this model has layers 0 to {len(blocks) - 1}")
     why = _why_not(edit, blocks[site.layer], structure)
     if why:

@@ -41,6 +41,18 @@ def no_edits() -> Iterator[None]:
         _active.reset(token)
 
 
+def edits_of_stack(edits: Sequence[Edit], stack: str, stacks: Sequence[str], main: str) -> list[Edit]:
+    """The edits that belong to one of a model's stacks; a site that names none is of the main one.
+
+    Raises:
+        Unavailable: There is no such stack.
+    """
+    for edit in edits:
+        if edit.place.stack and edit.place.stack not in stacks:
+            raise Unavailable(f"{edit.label}: no stack {edit.place.stack!r} runs; there are {', '.join(stacks)}")
+    return [edit for edit in edits if (edit.place.stack or main) == stack]
+
+
 @dataclass(eq=False)
 class Editing:
     """Edits of one model, to be opened round forward passes: ``with editing.open(): model(...)``.
@@ -50,6 +62,7 @@ class Editing:
         blocks: Its blocks.
         structure: What is known of them.
         edits: The edits, made in this order.
+        stack: The blocks' name, where the model has other stacks.
 
     Raises:
         Unavailable: (on construction) the model has no such site; the message says why.
@@ -59,15 +72,17 @@ class Editing:
     blocks: Sequence[nn.Module]
     structure: Structure | None
     edits: Sequence[Edit] = ()
+    stack: str = ""
     left: dict[int, torch.Tensor] = field(default_factory=dict)  # what blocks gave before edits of resid_post
     _first: int = 0  # true position of the first token of this pass
     _shape: tuple[int, int] = (1, 1)  # (batch, position) of this pass
+    _calls: dict[int, int] = field(default_factory=dict)  # layer -> how often it called attention
     _entered: torch.Tensor | None = None  # the stream that entered the running block
 
     def __post_init__(self) -> None:
         for edit in self.edits:
             assert self.structure is not None
-            check_edit(edit, self.blocks, self.structure)
+            check_edit(edit, self.blocks, self.structure, self.stack)
 
     @contextmanager
     def open(self, *, alone: bool = False) -> Iterator[None]:
@@ -136,6 +151,7 @@ class Editing:
             x = first_tensor(args, kwargs)
             if not self._here or x is None:
                 return None
+            self._calls[layer] = 0
             self._shape = (1, x.shape[0]) if x.dim() == 2 else (x.shape[0], x.shape[1])
             new = self._edited(x, edits)
             self._entered = new
@@ -220,12 +236,34 @@ class Editing:
         """Stand in for an attention function: see `mechviz.models.capture.edit_attention`."""
         output = edited.function(module, *args, **kwargs)
         for editing in _active.get():
-            edits = [
-                e for e in editing.edits if isinstance(e.place, Head) and module in editing._modules(e.place.layer)
-            ]
+            edits = editing._of_heads(module)
             if edits:
                 output = edited_attention(edited, edits, editing._first, (module, args, kwargs, output))
         return output
 
-    def _modules(self, layer: int) -> set[nn.Module]:
-        return set(self.blocks[layer].modules())
+    def _of_heads(self, module: nn.Module) -> list[Edit]:
+        """Edits of the heads that are computed by an attention call of a module."""
+        layers = {edit.place.layer for edit in self.edits if isinstance(edit.place, Head)}
+        layer = next((layer for layer in layers if module in set(self.blocks[layer].modules())), None)
+        if layer is None:
+            return []
+        number = self._calls[layer] = self._calls.get(layer, 0) + 1
+        crossing = self.structure.crossing if self.structure else ()
+        reads_another_stack = bool(crossing) and crossing[layer] == number - 1
+        return [] if reads_another_stack else self._at(Head, layer)
+
+
+class Editings(Editing):
+    """Edits of several stacks of one model, opened together."""
+
+    def __init__(self, parts: Sequence[Editing]) -> None:
+        super().__init__(parts[0].module, [block for part in parts for block in part.blocks], None)
+        self._parts = parts
+
+    @contextmanager
+    def open(self, *, alone: bool = False) -> Iterator[None]:
+        """Make all of them meanwhile; ``alone`` leaves out those that are open already."""
+        with ExitStack() as stack:
+            for number, part in enumerate(self._parts):
+                stack.enter_context(part.open(alone=alone and number == 0))
+            yield

@@ -150,8 +150,9 @@ class Model:
             >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
         """
         if isinstance(x, Mapping) or self._reads_two:
-            asked = {"capture": capture, "grad": grad, "edits": edits or active_edits(self.module), "budget": budget}
-            return self._trace_inputs(x, [name for name, value in asked.items() if value])
+            asked = {"capture": capture, "grad": grad, "budget": budget}
+            made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
+            return self._trace_inputs(x, [name for name, value in asked.items() if value], made)
         if not is_many(x):
             return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget, capture, grad)
         encoded = [encode(self.tokenizer, text, bos, default=self._bos) for text in x]
@@ -186,14 +187,14 @@ class Model:
             self._find_structure(ids, weights)
         return self._traced(text, weights, tape)
 
-    def _trace_inputs(self, x: Any, asked: list[str]) -> Trace | list[Trace]:
+    def _trace_inputs(self, x: Any, asked: list[str], edits: Sequence[Edit]) -> Trace | list[Trace]:
         if asked:
             raise NotImplementedError(
                 f"{', '.join(f'{name}=' for name in asked)}: not for named inputs, nor for models with an encoder and a decoder"
             )
         if not isinstance(x, Mapping) and is_many(x):
-            return [trace_inputs(self, {"input_ids": text}) for text in x]
-        return trace_inputs(self, x if isinstance(x, Mapping) else {"input_ids": x})
+            return [trace_inputs(self, {"input_ids": text}, edits) for text in x]
+        return trace_inputs(self, x if isinstance(x, Mapping) else {"input_ids": x}, edits)
 
     @property
     def _reads_two(self) -> bool:

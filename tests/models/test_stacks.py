@@ -181,8 +181,8 @@ def test_what_named_inputs_refuse():
         mv_model.trace({"pixel_values": torch.zeros(1, 3, 8, 8)})
     with pytest.raises(ValueError, match=r"input_ids must be of one text or image, .*; got \(2, 24\)"):
         mv_model.trace({"input_ids": inputs["input_ids"].repeat(2, 1)})
-    with pytest.raises(NotImplementedError, match="edits=: not for named inputs"):
-        mv_model.trace(inputs, edits=mv.ablate("L0H0"))
+    with pytest.raises(NotImplementedError, match="capture=: not for named inputs"):
+        mv_model.trace(inputs, capture="attention")
     with pytest.raises(NotImplementedError, match="has an encoder and a decoder; edits are for"), mv_model.edited():
         pass
 
