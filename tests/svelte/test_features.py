@@ -277,3 +277,31 @@ def test_feature(feature, write, page):
         page.reads(then)
     assert page.alert.count() == 0
     assert [line for line in page.console if "svelte" not in line] == []
+
+
+CHART = """
+<script>
+  import { Chart, getFigure } from 'mechviz';
+  let { x, y, picked = $bindable([]) } = $props();
+  const figure = getFigure();
+  function pick(points, add) {
+    picked = add ? [...picked, ...points] : points;
+    figure.pick({ positions: picked });
+  }
+</script>
+<Chart {x} {y} names={['a', 'b', 'c']} xLabel="entropy" yLabel="score" {picked} onpick={pick} />
+<p id="picked">{picked.join()}</p>
+"""
+
+
+def test_a_chart_in_a_component(write, page):
+    shown = page.show(write(Scores_svelte=CHART), x=np.array([3.0, 1.0, 2.0]), y=np.array([1.0, 2.0, np.nan])).page
+    chart = shown.get_by_role("application")
+    chart.focus()
+    shown.keyboard.press("ArrowRight")  # the smallest x that has a y
+    assert shown.get_by_text("b · entropy 1 · score 2", exact=True).is_visible()
+    shown.keyboard.press("Enter")
+    shown.keyboard.press("End")
+    shown.keyboard.press("Shift+Space")
+    assert shown.locator("#picked").inner_text() == "1,0"
+    assert page.console == []

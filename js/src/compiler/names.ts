@@ -6,7 +6,7 @@ const list = (names: string) => names.split(' ');
 
 export const EXPORTS: Record<string, string[]> = {
   mechviz: list(
-    'ColorBar Frame HeatMap NdArray TokenText Tooltip colorScale fixed general getFigure limitsOf position readout tick ticks',
+    'Chart ColorBar Frame HeatMap NdArray TokenText Tooltip colorScale fixed general getFigure limitsOf position readout tick ticks',
   ),
   svelte: list(
     'afterUpdate beforeUpdate createContext createEventDispatcher createRawSnippet flushSync getAbortSignal getAllContexts ' +

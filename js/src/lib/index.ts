@@ -2,6 +2,7 @@
 export { fixed, general, readout, tick } from '../number';
 export { position, ticks } from '../scale';
 export { NdArray } from './array';
+export { default as Chart } from './Chart.svelte';
 export { default as ColorBar } from './ColorBar.svelte';
 export { getFigure } from './figure';
 export { default as Frame } from './Frame.svelte';
