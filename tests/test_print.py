@@ -105,6 +105,18 @@ def test_many_cells_are_an_image(browser_here):
     assert all(image.get("href", "").startswith("data:image/png;base64,") for image in images)
 
 
+@pytest.mark.parametrize("chart", ["bars", "lines", "scatter"])
+def test_charts_are_vectors(browser_here, chart):
+    (example,) = [example for example in examples() if example.name == chart]
+    root = ET.fromstring(example.view().svg(paper=True))
+    assert root.find(f".//{SVG}image") is None
+    assert len(root.findall(f".//{SVG}path")) > 3
+    # What is drawn pixel by pixel stays an image.
+    n = 5000
+    crowd = mv.scatter(np.arange(n) % 71, np.arange(n) % 73).svg()
+    assert ET.fromstring(crowd).find(f".//{SVG}image") is not None
+
+
 def test_svg_is_xml_whatever_the_tokens_are(browser_here):
     tokens = ["<b>&\"'", "\x00\x1b", "\ud800", " a ]]>", "שלום", "\u202e", "😀"]
     svg = mv.tokens(tokens, np.arange(7.0), name="</text>").svg()

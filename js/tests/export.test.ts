@@ -52,7 +52,7 @@ test('spaces inside of text that keeps them are kept', () => {
 test('what is not seen is not drawn', () => {
   const hidden = ['display:none', 'visibility:hidden', 'opacity:0', 'position:absolute;clip-path:inset(50%)'];
   const html = hidden.map((style) => `<span style="${style}">no</span>`).join('');
-  expect(texts(drawn(`${html}<span data-controls>no</span><b>yes</b>`))).toEqual(['yes']);
+  expect(texts(drawn(`${html}<span data-unseen>no</span><b>yes</b>`))).toEqual(['yes']);
 });
 
 test('text that is cut on the screen is cut, and what a box does not show is clipped', () => {

@@ -9,6 +9,7 @@ import { families, inlineSvg } from './inline';
 import { cut, linesOf, type Line } from './lines';
 import { Paints } from './paints';
 import { raster } from './raster';
+import { recorded } from './recorder';
 import { escape, num, tag, type Attributes } from './xml';
 
 export interface SvgOptions {
@@ -77,7 +78,7 @@ class Drawing {
   /** An element and all in it, in the order in which it is painted; what lies outside of `clip` is left out. */
   element(element: Element, clip: DOMRect): string {
     const style = getComputedStyle(element);
-    if (element.hasAttribute('data-controls') || style.display === 'none' || style.opacity === '0') return '';
+    if (element.hasAttribute('data-unseen') || style.display === 'none' || style.opacity === '0') return '';
     if (style.clipPath.startsWith('inset(50%')) return ''; // text to be heard only
     const seen = style.visibility === 'visible';
     const boxes = seen ? [...element.getClientRects()].map(this.#place).filter((box) => overlaps(box, clip)) : [];
@@ -92,7 +93,9 @@ class Drawing {
       const copy = () => inlineSvg(element, this.origin, { 'font-family': this.#fonts }, this.paints);
       return boxes.length ? this.#clipped(element, style, clip, copy) : '';
     }
-    if (element instanceof HTMLCanvasElement) return boxes.map((box) => raster(element, box)).join('');
+    if (element instanceof HTMLCanvasElement) {
+      return boxes.map((box) => recorded(element, box, this.paints, this.#define) ?? raster(element, box)).join('');
+    }
     if (element instanceof HTMLImageElement) return boxes.map((box) => imageOf(element, box)).join('');
     if (element instanceof HTMLInputElement || element instanceof HTMLSelectElement) {
       return boxes.map((box) => this.#field(element, style, box)).join('');
