@@ -15,13 +15,13 @@ from mechviz._layered import Unavailable
 from .blocks import BlockPlan
 from .editing import no_edits
 from .encode import Encoded
-from .functional import FunctionWatch
+from .functional import FunctionWatch, Weights
 from .mapped_trace import MappedTrace
 from .model import Model, lock_of
 from .site_map import SiteMap
 from .structure import PROBE_LENGTH, Stack, probe_inputs
 from .tape import Numerics, Tape, inputs_of
-from .unembed import Unembedding
+from .unembed import Unembedding, find_unembedding
 from .watch import ModuleCall, Watch
 
 
@@ -73,6 +73,7 @@ class MappedModel(Model):
         self.sites = sites
         super().__init__(Cover(module, sites), tokenizer, name=type(module).__name__)
         self.lock = lock_of(module)
+        self._given: Any = None  # what the module gave in the probe
         self._alone = "hand-written modules get one text at a time"
 
     def _find_stacks(self) -> tuple[Stack, ...]:
@@ -87,31 +88,42 @@ class MappedModel(Model):
                 self.module, ids[:PROBE_LENGTH]
             )  # a small module may have room for no more than its task
             found = probe_inputs(self.module, self.stacks, inputs)[self._stack.name]
-            names = {m for block in blocks for m in block.modules()}
-            watch, called = (
-                Watch(names, clone=True),
-                FunctionWatch(len(ids[:PROBE_LENGTH]), lambda: tuple(watch.running)),
-            )
-            with Numerics.of(self.module).restored(), watch, called:
-                self.module(**inputs)
+            watch, called = self._watched(inputs)
         plans = [self._plan_of(block, watch, plan) for block, plan in zip(blocks, found.plans, strict=True)]
-        seen = tuple(any(call.module is block for place, _ in called.found for call in place) for block in blocks)
-        self._structure, self._probed = replace(found, plans=tuple(plans), functional=seen, softmaxes=seen), weights
-        self._structure = replace(self._structure, unembedding=self._unembedding_of(found.unembedding))
+        found = replace(found, plans=tuple(plans), unembedding=self._unembedding_of(found.unembedding, watch))
+        if len(ids) < PROBE_LENGTH:  # too few for the probe to have looked for a softmax
+            made = [[x for place, x in called.found if block in [call.module for call in place]] for block in blocks]
+            softmaxes = tuple(any(isinstance(x, Weights) for x in seen) for seen in made)
+            found = replace(found, functional=tuple(map(bool, made)), softmaxes=softmaxes)
+        self._structure, self._probed = found, weights
         stream = watch.of(blocks[0])
         config: Any = self.module.config
         config.hidden_size = 0 if stream is None or stream.input is None else stream.input.shape[-1]
 
+    def _watched(self, inputs: dict[str, Any]) -> tuple[Watch, FunctionWatch]:
+        """What every module was given and gave in one more pass, and the softmaxes in it."""
+        watch = Watch([m for m in self.module.modules() if m is not self.module], clone=True)
+        called = FunctionWatch(inputs["input_ids"].shape[1], lambda: tuple(watch.running))
+        with Numerics.of(self.module).restored(), watch, called:
+            self._given = self.module(**inputs).logits
+        return watch, called
+
     def _plan_of(self, block: nn.Module, watch: Watch, auto: BlockPlan) -> BlockPlan:
         """The plan by the names of the map, once it holds in the probe; what the map does not name is what was found."""
         sites, call = self.sites, watch.of(block)
-        if not sites.attn or call is None or (auto.attn, auto.mlp) == (sites.attn, sites.mlp):
+        attn, mlp = (
+            sites.attn or auto.attn,
+            sites.mlp or (auto.mlp if not sites.attn or sites.attn == auto.attn else ""),
+        )
+        if call is None or not attn or (auto.kind and (attn, mlp) == (auto.attn, auto.mlp)):
             return auto
         assert call.input is not None and call.output is not None  # or the probe would not have gone through
         pre, post = (x.reshape(-1, x.shape[-1]) for x in (call.input, call.output))
-        plain = BlockPlan(attn=sites.attn, mlp=sites.mlp, no_neurons="no map says where they are")
-        mid = (sites.mid or sites.mlp,)
-        kinds = [replace(plain, kind="sequential", norms=mid), replace(plain, kind="parallel")] if sites.mlp else []
+        plain = BlockPlan(
+            attn=attn, mlp=mlp, no_neurons="no linear layer was seen to write it; the map may say where they are"
+        )
+        mid = (sites.mid or mlp,)
+        kinds = [replace(plain, kind="sequential", norms=mid), replace(plain, kind="parallel")] if mlp else []
         for plan in kinds or [replace(plain, kind="single", no_neurons="this block has no MLP beside its mixer")]:
             calls = _calls(block, watch, plan.names)
             try:
@@ -121,10 +133,10 @@ class MappedModel(Model):
             return plan
         return BlockPlan(no_neurons="what the map names as attn and mlp does not add up to what the block does")
 
-    def _unembedding_of(self, found: Unembedding | None) -> Unembedding | None:
+    def _unembedding_of(self, found: Unembedding | None, watch: Watch) -> Unembedding | None:
         sites = self.sites
         if sites.unembed is None:
-            return found
+            return found or self._last_only(watch)
         vocab = 0 if found is None else found.vocab
         if callable(sites.unembed):
             return _Function((), (1.0,), None, vocab, self.sites)
@@ -132,6 +144,26 @@ class MappedModel(Model):
         if found is not None and found.modules == modules:
             return found
         return Unembedding(modules, (1.0,) * (len(modules) + 1), None, vocab)
+
+    def _last_only(self, watch: Watch) -> Unembedding | None:
+        """The way to the logits of a module that makes those of the last position only."""
+        logits, last = self._given, watch.of(self._stack.blocks[-1])
+        if (
+            not isinstance(logits, torch.Tensor)
+            or logits.shape[:-1].numel() != 1
+            or last is None
+            or last.output is None
+        ):
+            return None
+        inside = {m for block in self._stack.blocks for m in block.modules()}
+        calls = [
+            replace(call, input=_last(call.input), output=_last(call.output))
+            for call in watch.calls
+            if call.finished and call.module not in inside
+        ]
+        names = {m: name for name, m in self.module.named_modules() if name and m is not self.module.inner}
+        stream = _last(last.output)
+        return None if stream is None else find_unembedding(names, calls, stream[0], logits.reshape(1, -1).detach())
 
     def _traced(self, text: Encoded, weights: str, tape: Tape) -> MappedTrace:
         tokens = self._tokens(text, weights, [str(edit) for edit in tape.editing.edits])
@@ -169,3 +201,8 @@ class _Function(Unembedding):
 
 def _calls(block: nn.Module, watch: Watch, names: Sequence[str]) -> dict[str, ModuleCall]:
     return {name: call for name in names if (call := watch.of(block.get_submodule(name)))}
+
+
+def _last(x: torch.Tensor | None) -> torch.Tensor | None:
+    """The last position, ``[1, 1, width]``."""
+    return None if x is None or x.dim() < 3 else x[:1, -1:]

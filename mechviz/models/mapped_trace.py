@@ -52,8 +52,8 @@ class MappedTrace(Trace):
         return "" if self._sites.q is not None or self._sites.pattern is not None else super()._no_attention(layer)
 
     def _no_factors(self, layer: int) -> str:
-        reason = self._no_attention(layer)
-        return reason or ("" if self._sites.q is not None else "the map does not say where its q, k and v are")
+        reason = super()._no_factors(layer) if self._sites.q is None else self._no_attention(layer)
+        return f"{reason}; the map may say where they are" if reason and self._sites.q is None else reason
 
     def _attended(self, layer: int) -> AttentionCall | Weights:
         if self._sites.q is None and self._sites.pattern is None and self._sites.z is None:
@@ -139,7 +139,9 @@ class MappedTrace(Trace):
         block, functions = self._block(layer), FunctionWatch(len(self))
         modules = self._sites.watched(block)
         with self.model.lock:
-            watch = self._tape.replay(layer, modules.values(), also=functions)
+            # A watch of functions keeps torch from its fused paths, and bits from being the same: only where it saw something.
+            also = functions if self.model.structure.functional[layer] else None
+            watch = self._tape.replay(layer, modules.values(), also=also)
         calls = {name: call for name, module in modules.items() if (call := watch.of(module))}
         at = SimpleNamespace(resid_pre=self.resid_pre[layer])
         with suppress(Unavailable):
