@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from mechviz._layered import Unavailable
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual, Site
 
 from .capture import EditedAttention, edit_attention
 from .edit import Edit
 from .editable import check_edit
 from .edited_heads import edited_attention, edited_heads
+from .edited_values import edited_neurons, edited_texts
 from .experts import edited_experts, fused_experts
 from .structure import Structure
 from .watch import first_tensor, replaced
@@ -39,18 +40,6 @@ def no_edits() -> Iterator[None]:
         yield
     finally:
         _active.reset(token)
-
-
-def edits_of_stack(edits: Sequence[Edit], stack: str, stacks: Sequence[str], main: str) -> list[Edit]:
-    """The edits that belong to one of a model's stacks; a site that names none is of the main one.
-
-    Raises:
-        Unavailable: There is no such stack.
-    """
-    for edit in edits:
-        if edit.place.stack and edit.place.stack not in stacks:
-            raise Unavailable(f"{edit.label}: no stack {edit.place.stack!r} runs; there are {', '.join(stacks)}")
-    return [edit for edit in edits if (edit.place.stack or main) == stack]
 
 
 @dataclass(eq=False)
@@ -109,7 +98,7 @@ class Editing:
                 yield module.register_forward_hook(self._on_experts(experts), with_kwargs=True)
             if neurons:
                 down = block.get_submodule(plan.neurons[0])
-                yield down.register_forward_pre_hook(self._on_input(lambda x, n=layer: self._units(x, n)))
+                yield down.register_forward_pre_hook(self._on_input(partial(self._units, neurons)))
             if self._at(Head, layer) and self.structure.functional[layer]:  # type: ignore[union-attr]
                 out = block.get_submodule(plan.heads[0])
                 yield out.register_forward_pre_hook(self._on_input(lambda x, n=layer: self._flat_heads(x, n)))
@@ -172,7 +161,7 @@ class Editing:
             x = first_tensor((output,), {})
             if not self._here or x is None:
                 return None
-            new = self._scaled(x, edits, scale)
+            new = self._edited(x, edits, scale)
             if mid and self._entered is not None:
                 between = self._entered.reshape(new.shape) + new * scale
                 new = new + (self._edited(between, mid) - between) / scale
@@ -199,33 +188,11 @@ class Editing:
 
         return after
 
-    def _scaled(self, x: torch.Tensor, edits: Sequence[Edit], scale: float) -> torch.Tensor:
-        """Edits of what reaches the stream, which is ``scale`` times what the module gives."""
-        if scale == 1:
-            return self._edited(x, edits)
-        old = x * scale
-        new = self._edited(old, edits)
-        # What stays the same keeps its bits, and its gradient.
-        return torch.where(new == old, x + (new - old) / scale, new / scale)
+    def _edited(self, x: torch.Tensor, edits: Sequence[Edit], scale: float = 1.0) -> torch.Tensor:
+        return edited_texts(x, edits, self._shape, self._first, scale)
 
-    def _edited(self, x: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:
-        """``x``, ``[batch, position, width]`` or with these two axes in one, with every text edited for itself."""
-        if not edits:
-            return x
-        texts = x.reshape(*self._shape, x.shape[-1])
-        for edit in edits:
-            texts = torch.stack([edit.apply(text, self._first) for text in texts])
-        return texts.reshape(x.shape)
-
-    def _units(self, x: torch.Tensor, layer: int) -> torch.Tensor:
-        texts = x.reshape(*self._shape, x.shape[-1]).clone()
-        for edit in self._neurons(layer)[1]:
-            n = edit.site.neuron  # type: ignore[union-attr]
-            if n >= x.shape[-1]:
-                raise Unavailable(f"{edit.label}: layer {layer} has {x.shape[-1]} neurons")
-            column = torch.stack([edit.apply(text[:, n], self._first) for text in texts])
-            texts = torch.cat([texts[..., :n], column[..., None], texts[..., n + 1 :]], -1)
-        return texts.reshape(x.shape)
+    def _units(self, edits: list[Edit], x: torch.Tensor) -> torch.Tensor:
+        return edited_neurons(x, edits, self._shape, self._first)
 
     def _flat_heads(self, x: torch.Tensor, layer: int) -> torch.Tensor:
         count = self.structure.heads[layer]  # type: ignore[union-attr]
@@ -251,19 +218,3 @@ class Editing:
         crossing = self.structure.crossing if self.structure else ()
         reads_another_stack = bool(crossing) and crossing[layer] == number - 1
         return [] if reads_another_stack else self._at(Head, layer)
-
-
-class Editings(Editing):
-    """Edits of several stacks of one model, opened together."""
-
-    def __init__(self, parts: Sequence[Editing]) -> None:
-        super().__init__(parts[0].module, [block for part in parts for block in part.blocks], None)
-        self._parts = parts
-
-    @contextmanager
-    def open(self, *, alone: bool = False) -> Iterator[None]:
-        """Make all of them meanwhile; ``alone`` leaves out those that are open already."""
-        with ExitStack() as stack:
-            for number, part in enumerate(self._parts):
-                stack.enter_context(part.open(alone=alone and number == 0))
-            yield

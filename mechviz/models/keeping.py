@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from mechviz._layered import Layered, Unavailable
+from mechviz._layered import Unavailable
 from mechviz.sites import Head, Site
 
 from .budget import Limit, size, storages
@@ -18,11 +18,10 @@ from .edit import place_of
 from .experts import fused_experts
 from .functional import FunctionWatch, Weights
 from .graph import Graph
-from .heads import HeadReadings
-from .streams import StreamReadings
-from .tape import Tape, _witness
+from .running import RunningBlock, running_tape
+from .tape import _witness
 from .wanted import Wanted
-from .watch import ModuleCall, Watch, _open
+from .watch import Watch, _open
 
 if TYPE_CHECKING:
     from .editing import Editing
@@ -141,7 +140,7 @@ class Keeper(Watch):
         self._heard.clear()
         self._functions.found.clear()
 
-    def _keep(self, reading: _Running, name: str, layer: int) -> None:
+    def _keep(self, reading: RunningBlock, name: str, layer: int) -> None:
         if name == "heads":
             for site in self._wanted.at(layer):
                 if isinstance(place_of(site), Head):
@@ -157,7 +156,7 @@ class Keeper(Watch):
             value = held.transpose(0, 1) if held.shape[1] == len(value) else value
         self._hold((name, layer), value if name == "attention" else _own(value.detach()))
 
-    def _keep_site(self, reading: _Running, site: Site) -> None:
+    def _keep_site(self, reading: RunningBlock, site: Site) -> None:
         try:
             self._hold(site, reading.at(site).detach().clone())
         except Unavailable:
@@ -175,66 +174,10 @@ class Keeper(Watch):
                 "recomputed, exactly, when it is read"
             )
 
-    def _reading(self, layer: int, attended: AttentionCall | Weights | None) -> _Running:
+    def _reading(self, layer: int, attended: AttentionCall | Weights | None) -> RunningBlock:
         call = self.of(next(block for block, number in self.layers.items() if number == layer))
-        tape = Tape(
-            self._length,
-            cast("Any", {layer: call}),
-            cast("Any", _Heard(layer, tuple(self._heard))),
-            None,
-            cast("Any", None),
-            self._editing,
-        )
-        return _Running(self._model, tape, layer, self, attended)
-
-
-class _Heard:
-    """Witnesses by layer, where only the running one has any."""
-
-    def __init__(self, layer: int, witnesses: tuple[torch.Tensor, ...]) -> None:
-        self._layer, self._witnesses = layer, witnesses
-
-    def __getitem__(self, layer: int) -> tuple[torch.Tensor, ...]:
-        return self._witnesses if layer == self._layer else ()
-
-
-class _Running(HeadReadings, StreamReadings):
-    """A block in the middle of a forward pass, read as a trace reads the replay of one."""
-
-    def __init__(
-        self, model: Model, tape: Tape, layer: int, watch: Watch, attended: AttentionCall | Weights | None
-    ) -> None:
-        super().__init__(model, cast("Any", None), tape)
-        self.attended = attended
-        self._layer = layer
-        self._watch = watch
-        self._opened: tuple[torch.Tensor | None, dict[str, ModuleCall]] | None = None
-
-    def __len__(self) -> int:
-        return self._tape.length
-
-    def _layered(
-        self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""
-    ) -> Layered[torch.Tensor]:
-        reason = why_not(self._layer)
-        missing, make = ({self._layer: reason}, {}) if reason else ({}, {self._layer: lambda: read(self._layer)})
-        return Layered(make, name=name, missing=missing)
-
-    def _block(self, layer: int) -> nn.Module:
-        return self._tape.editing.blocks[layer]
-
-    def _replayed(self, layer: int, modules: dict[str, nn.Module]) -> Watch:
-        return self._watch
-
-    def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
-        if self._opened is None:
-            self._opened = super()._open_block(layer)
-        return self._opened
-
-    def _attended(self, layer: int) -> AttentionCall | Weights:
-        if self.attended is None:
-            raise Unavailable(f"layer {layer} did not compute one attention pattern")
-        return self.attended
+        tape = running_tape(self._length, layer, call, self._heard, self._editing)
+        return RunningBlock(self._model, tape, layer, self, attended)
 
 
 def _own(x: torch.Tensor) -> torch.Tensor:

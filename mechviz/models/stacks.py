@@ -18,7 +18,8 @@ from mechviz.sites import Site, parse
 from mechviz.text import Tokens
 
 from .edit import Edit
-from .editing import Editing, Editings, edits_of_stack, no_edits
+from .editing import Editing, no_edits
+from .editing_stacks import Editings, edits_of_stack
 from .encode import Encoded, encode
 from .fingerprint import fingerprint
 from .patches import tokens_of_inputs
