@@ -191,4 +191,7 @@ def storages(value: Any) -> dict[int, int]:
 
 
 def _number(config: Any, *names: str) -> int:
-    return next((int(value) for name in names if (value := getattr(config, name, None))), 0)
+    """A size by the first name that the config knows; where layers have sizes of their own, the largest."""
+    parts = [config] if vars(config).get("_heterogeneity_spec") is None else list(config.per_layer_config)
+    found = (max(int(getattr(part, name, None) or 0) for part in parts) for name in names)
+    return next((size for size in found if size), 0)
