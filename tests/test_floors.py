@@ -28,6 +28,7 @@ PYTHON_FLOORS = [
         "_export_*",
         "pattern",
         "_factored",
+        "_factor_pack",
         "_layered",
         "_pooling",
         "_head_scores",
