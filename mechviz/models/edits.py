@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from mechviz.sites import Feature, Head, Neuron, Site, parse
+from mechviz.trace_file import SavedTrace
 
 from .edit import Change, Edit, KnockOut
 from .references import means, resampled, said_texts, values_at
@@ -44,9 +45,9 @@ def edit(
 
 def ablate(
     site: Site | str,
-    to: Literal["zero", "mean", "resample"] | Trace | Sequence[Trace] = "zero",
+    to: Literal["zero", "mean", "resample"] | Trace | SavedTrace | Sequence[Trace | SavedTrace] = "zero",
     *,
-    reference: Trace | Sequence[Trace] | None = None,
+    reference: Trace | SavedTrace | Sequence[Trace | SavedTrace] | None = None,
     per: Literal["position", "all"] = "all",
     positions: Any = None,
     subspace: Any = None,
@@ -58,7 +59,7 @@ def ablate(
 
     Args:
         site: As for `edit`.
-        to: "zero", "mean" or "resample"; or the trace (or traces) whose mean there it becomes.
+        to: "zero", "mean" or "resample"; or the trace (or traces, saved ones too) whose mean there it becomes.
         reference: The trace or traces that "mean" and "resample" take values from: there are none without, and the edit's
             label says which they are.
         per: "all" takes one mean over all positions of all references, or draws from all of them; "position" a mean for each
@@ -101,13 +102,18 @@ def ablate(
 
 
 def patch(
-    site: Site | str, from_trace: Trace, *, positions: Any = None, from_positions: Any = None, subspace: Any = None
+    site: Site | str,
+    from_trace: Trace | SavedTrace,
+    *,
+    positions: Any = None,
+    from_positions: Any = None,
+    subspace: Any = None,
 ) -> Edit:
     """Put the values that a site had in another trace in the place of this text's.
 
     Args:
         site: As for `edit`.
-        from_trace: Where they come from.
+        from_trace: Where they come from; a trace that was saved will do.
         positions: Which positions of this text get them; None for all, and then the two texts must be equally long.
         from_positions: Which positions of the other text they come from, one for each of ``positions``; by default the same.
         subspace: As for `edit`: with it this is an interchange intervention on a subspace.

@@ -97,8 +97,14 @@ class Keeper(Watch):
         """What to keep of an attention call beside the readings: some rows of what the heads read."""
         if self.graph is not None:
             self.graph.hear(call.z)
-        with torch.no_grad():
+        with self._plainly():
             return self._hear(call)
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """As readings are computed after a pass: without gradients, and in their own precision under autocast."""
+        with torch.no_grad(), torch.autocast(self._model.device.type, enabled=False):
+            yield
 
     def _hear(self, call: AttentionCall) -> torch.Tensor:
         witness = _witness(call)
@@ -121,7 +127,7 @@ class Keeper(Watch):
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         super()._after(module, args, kwargs, result)
         if module in self.layers and self in _open.get():
-            with torch.no_grad():
+            with self._plainly():
                 self._left(self.layers[module])
 
     def _left(self, layer: int) -> None:

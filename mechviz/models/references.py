@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mechviz.sites import Site
+from mechviz.trace_file import SavedTrace
 
 from .edit import Change
 
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 
-def values_at(trace: Trace, site: Site) -> torch.Tensor:
+def values_at(trace: Trace | SavedTrace, site: Site) -> torch.Tensor:
     """The values at a site of another text; where no token was sent to a neuron's expert, it wrote nothing: 0."""
-    return trace.at(site).nan_to_num(0.0) if _routed(site) else trace.at(site)
+    values = _at(trace, site)
+    return values.nan_to_num(0.0) if _routed(site) else values
 
 
-def means(references: Sequence[Trace], site: Site, per: str) -> tuple[str, Change]:
+def _at(trace: Trace | SavedTrace, site: Site) -> torch.Tensor:
+    return torch.as_tensor(trace.at(site))  # of a saved trace it is numpy's
+
+
+def means(references: Sequence[Trace | SavedTrace], site: Site, per: str) -> tuple[str, Change]:
     """What `mechviz.models.ablate` says of means: the label and the change."""
-    values = [reference.at(site) for reference in references]
+    values = [_at(reference, site) for reference in references]
     if per == "all":
         every = torch.cat([value.float() for value in values])
         every = every[~every.isnan()] if _routed(site) else every
@@ -43,7 +49,7 @@ def means(references: Sequence[Trace], site: Site, per: str) -> tuple[str, Chang
     return f"mean at each position in {said_texts(references)}", at_position
 
 
-def resampled(references: Sequence[Trace], site: Site, per: str, seed: int) -> tuple[str, Change]:
+def resampled(references: Sequence[Trace | SavedTrace], site: Site, per: str, seed: int) -> tuple[str, Change]:
     """What `mechviz.models.ablate` says of draws: the label and the change."""
     values = [values_at(reference, site) for reference in references]
     shortest, every = min(map(len, values)), torch.cat(values)

@@ -88,6 +88,21 @@ def test_blocks_that_write_into_their_tensors():
         assert all(map(same, getattr(kept, reading), getattr(plain, reading)))
 
 
+def test_under_autocast_and_of_compiled_models():
+    model = load(build("llama"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain, kept = model.trace(ids()), model.trace(ids(), capture="everything")
+    assert kept.v[0].dtype == torch.bfloat16
+    module = build("gpt2")
+    module.compile(backend="eager")
+    compiled = load(module)
+    for one, other in ((plain, kept), (compiled.trace(ids()), compiled.trace(ids(), capture="everything", grad=True))):
+        for reading in READINGS:
+            assert len(getattr(other, reading)) == len([k for k in other._tape.kept if k[0] == reading])
+            assert all(map(same, getattr(other, reading), getattr(one, reading)))
+    assert other.grad(metric, ["L1.mlp"])["L1.mlp"].any()
+
+
 def test_what_capture_may_be():
     assert wanted(None, 3).names == {} and not wanted([], 3) and not wanted("resid_post", 3)
     assert wanted(["q", "attention"], 2).names == {0: ("attention", "q"), 1: ("attention", "q")}

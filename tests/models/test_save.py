@@ -18,7 +18,7 @@ from zoo import build, ids
 import mechviz as mv
 from mechviz import trace_file
 from mechviz.arrays import to_numpy
-from mechviz.models import ablate, load
+from mechviz.models import ablate, load, patch
 from mechviz.pattern import Unavailable
 
 EVERYTHING = ("attention", *trace_file.LAYERED, *trace_file.WHOLE)
@@ -112,6 +112,22 @@ def test_single_sites_and_layers(tmp_path, capsys):
     assert opened.attention.layers == (1,) and opened.z.layers == (2,)
     trace.save(tmp_path / "t.mv", "loss")
     assert str(mv.open(tmp_path / "t.mv").report()).endswith("saved  loss")
+
+
+def test_values_of_a_saved_trace_are_patched_in(tmp_path, capsys):
+    model = load(build("llama"))
+    other = model.trace(ids(seed=1))
+    other.save(tmp_path / "t.mv", ["L1H2", "L2.mlp"])
+    saved = mv.open(tmp_path / "t.mv")
+    for make in (
+        patch,
+        lambda site, trace: ablate(site, trace),
+        lambda site, trace: ablate(site, "resample", reference=trace),
+    ):
+        for site in ("L1H2", "L2.mlp"):
+            live, loaded = (model.trace(ids(), edits=[make(site, trace)]) for trace in (other, saved))
+            assert torch.equal(live.logits, loaded.logits)
+            assert live.tokens.provenance["edits"] == loaded.tokens.provenance["edits"]
 
 
 def test_its_report_comes_along(tmp_path, capsys):
