@@ -56,9 +56,9 @@ watch: setup ## rebuild on every change, shown at once in the JupyterLab that th
 gallery: setup ## gallery.html: every view with the code that makes it; and the pictures of the README
 	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) -m mechviz.gallery --pictures docs/pictures
 
-bench: setup ## side by side with circuitsvis and bertviz (installed here), and what notebooks cost
+bench: setup ## side by side with circuitsvis and bertviz (installed here), and what notebooks and charts cost
 	$(PIP) --editable '.[dev,peers]'
-	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py && $(PY) tests/benchmarks/hosts.py
+	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py && $(PY) tests/benchmarks/hosts.py && $(PY) tests/benchmarks/charts.py
 
 wheel: setup ## dist/: a wheel that needs no Node, and an sdist
 	$(PY) -m hatchling build

@@ -22,6 +22,8 @@ describe('axes', () => {
     expect(texts(-3, 12, false, 3)).toEqual(['0', '5', '10']);
     expect(texts(0, 4001, false, 4)).toEqual(['0', '1,000', '2,000', '3,000', '4,000']);
     expect(texts(2_000_000, 8_000_000, false, 3)).toEqual(['2e6', '4e6', '6e6', '8e6']);
+    expect(texts(0, 2_000_000, false, 4)).toEqual(['0', '5e5', '1.0e6', '1.5e6', '2.0e6']); // one way for all
+    expect(ticksOf([0, 3], false, 9, 1).map((tick) => tick.text)).toEqual(['0', '1', '2', '3']);
     // Far in: neighbours differ in their last digit, and none is said twice.
     expect(texts(1.2345, 1.2346)).toEqual(['1.23450', '1.23452', '1.23454', '1.23456', '1.23458', '1.23460']);
     expect(new Set(texts(1e6, 1e6 + 1e-3)).size).toBe(texts(1e6, 1e6 + 1e-3).length);
@@ -103,9 +105,9 @@ describe('names', () => {
 
   test('names at the ends of lines keep apart and stay inside; those without a place are left out', () => {
     const ends = [10, 11, 12, 195].map((y, i) => ({ i, y }));
-    const places = [...placeEnds(ends, 200, 13)].map(([, y]) => y);
-    expect(places).toEqual([10, 23, 36, 195]);
-    expect(placeEnds(ends, 30, 13).size).toBe(2);
+    expect([...placeEnds(ends, 200, 13, 4).values()]).toEqual([10, 23, 36, 195]);
+    expect([...placeEnds(ends, 30, 13, 4).keys()]).toEqual([0, 1, 3]); // 3 has a place of its own
+    expect([...placeEnds(ends, 200, 13, 1).keys()]).toEqual([0, 3]);
   });
 });
 
@@ -379,6 +381,17 @@ describe('scatter', () => {
     expect(ticks()).toEqual(whole);
   });
 
+  test('a finger that scrolls the page selects nothing', async () => {
+    await scatter();
+    const touch = { pointerType: 'touch', buttons: 1 };
+    pointer('pointerdown', { x: 0.1, y: 0.1 }, touch);
+    pointer('pointermove', { x: 0.2, y: 0.9 }, touch);
+    pointer('pointercancel', { x: 0.2, y: 0.9 }, touch);
+    await settled();
+    expect(written).toEqual([]);
+    expect(root.querySelector('.brush')).toBeNull();
+  });
+
   test('two fingers zoom', async () => {
     await scatter();
     const whole = ticks();
@@ -407,6 +420,21 @@ describe('scatter', () => {
     expect(note()).toBe('1 value not above 0 has no place on log x, y');
     await userEvent.keyboard('l');
     expect(note()).toBe('');
+  });
+
+  test('what is zoomed and logarithmic stays while new numbers come', async () => {
+    await scatter({}, { x: [1, 10, 100, 1000], y: [1, 2, 3, 4] });
+    chart().focus();
+    await userEvent.keyboard('ll++');
+    const before = ticks();
+    const view = figure.views['0'];
+    const x = { ...(view.props.x as NdArray), data: Float32Array.of(1, 20, 100, 1000) };
+    figure.views = {
+      '0': { ...view, props: { ...view.props, x, axes: { x: axis('entropy, nats'), y: axis('score') } } },
+    };
+    await settled();
+    expect(ticks().filter((text) => !text?.startsWith('L'))).toEqual(before.filter((text) => !text?.startsWith('L')));
+    expect(root.textContent).toContain('entropy, nats (log)');
   });
 
   test('many points are specks; groups keep a marker each in the legend, the sixth is grey', async () => {
@@ -474,6 +502,10 @@ describe('lines', () => {
   test('NaN is a gap that keys pass over; it is counted', async () => {
     await lines({ names: ['a'] }, { y: [5, NaN, NaN, 2, Infinity] });
     expect(note()).toBe('3 values that are not finite are gaps');
+    const { width, height } = canvas();
+    const drawn = canvas().getContext('2d')!.getImageData(0, 0, width, height).data;
+    // Both points stand alone, and each is a dot of some pixels.
+    expect(drawn.filter((alpha, k) => k % 4 === 3 && alpha > 0).length).toBeGreaterThan(8);
     chart().focus();
     await userEvent.keyboard('{ArrowRight}');
     expect(readout()).toBe('step 0 · loss, nats 5');

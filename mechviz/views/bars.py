@@ -76,7 +76,7 @@ def bars(
         "high": None if high is None else wire.Array(high),
         "axes": axes,
         "horizontal": lying,
-        "points": {**stands.to_props(), "noun": stands.noun if known else "bar"},
+        "points": {**stands.to_props(), "noun": stands.noun if stands.axes else "bar"},
     }
     marks = Marks("bars", np.arange(flat.size), flat, axes, low=low, high=high, names=names, horizontal=lying)
     tall = 44 + 20 * max(3, min(_LYING, flat.size))

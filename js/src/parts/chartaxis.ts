@@ -75,15 +75,19 @@ export function joined(a: Stretch, b: Stretch): Stretch {
   return [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
 }
 
-/** Round ticks, about `count` of them: 1, 2 or 5 times a power of ten apart. On a logarithmic axis powers of ten. */
-export function ticksOf(stretch: Stretch, log: boolean, count: number): Tick[] {
-  return log ? logTicks(stretch, count) : linearTicks(stretch, count);
+/**
+ * Round ticks, about `count` of them: 1, 2 or 5 times a power of ten apart, and at least `apart`. On a logarithmic axis
+ * powers of ten.
+ */
+export function ticksOf(stretch: Stretch, log: boolean, count: number, apart = 0): Tick[] {
+  return log ? logTicks(stretch, count) : linearTicks(stretch, count, apart);
 }
 
-function linearTicks([from, to]: Stretch, count: number): Tick[] {
-  const step = roundStep((to - from) / Math.max(1, count));
+function linearTicks([from, to]: Stretch, count: number, apart: number): Tick[] {
+  const step = Math.max(apart, roundStep((to - from) / Math.max(1, count)));
   const found = multiples(from, to, step);
-  return found.map((at) => ({ at, text: tickText(at, step) }));
+  const largest = Math.max(...found.map(Math.abs));
+  return found.map((at) => ({ at, text: tickText(at, step, largest) }));
 }
 
 function logTicks([from, to]: Stretch, count: number): Tick[] {
@@ -131,13 +135,15 @@ function multiples(from: number, to: number, step: number): number[] {
   return found;
 }
 
-/** A tick's number with as many digits as tell it from the next one, `step` away. */
-export function tickText(value: number, step: number): string {
+/**
+ * A tick's number with as many digits as tell it from the next one, `step` away; written as the `largest` of its axis.
+ */
+export function tickText(value: number, step: number, largest = Math.abs(value)): string {
   if (value === 0) return '0';
   const power = (x: number) => Math.floor(Math.log10(Math.abs(x)) + 1e-9);
   const decimals = Math.max(0, -power(step));
-  const plain = decimals <= 4 || (Math.abs(value) >= 1e-3 && decimals <= 12);
-  if (Math.abs(value) < 1e6 && plain) {
+  const plain = decimals <= 4 || (largest >= 1e-3 && decimals <= 12);
+  if (largest < 1e6 && plain) {
     const [whole, fraction] = fixed(value, decimals).split('.');
     const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
     return fraction === undefined ? grouped : `${grouped}.${fraction}`;

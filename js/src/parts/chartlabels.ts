@@ -52,16 +52,21 @@ export function placeLabels(
   return labels;
 }
 
-/** Names at the ends of lines, moved apart; those that find no place are left out, the last of the list first. */
-export function placeEnds(ends: { i: number; y: number }[], height: number, apart: number): Map<number, number> {
-  const kept = ends.slice(0, Math.max(1, Math.floor(height / apart))).sort((a, b) => a.y - b.y);
+/**
+ * Names at the ends of lines. The `first` of them are moved apart, as far as there is room; the others stand where they
+ * belong, or nowhere.
+ */
+export function placeEnds(ends: { i: number; y: number }[], height: number, apart: number, first: number) {
+  const count = Math.min(first, Math.max(1, Math.floor(height / apart)));
+  const kept = ends.slice(0, count).sort((a, b) => a.y - b.y);
   const y = kept.map((end) => end.y);
   for (let k = 1; k < y.length; k++) y[k] = Math.max(y[k], y[k - 1] + apart);
-  for (let k = y.length - 1, limit = height; k >= 0; k--, limit -= apart) {
-    if (y[k] > limit) y[k] = limit;
-    else break;
+  for (let k = y.length - 1, limit = height; k >= 0 && y[k] > limit; k--, limit -= apart) y[k] = limit;
+  const places = new Map(kept.map((end, k) => [end.i, y[k]]));
+  for (const end of ends.slice(count)) {
+    if ([...places.values()].every((taken) => Math.abs(taken - end.y) >= apart)) places.set(end.i, end.y);
   }
-  return new Map(kept.map((end, k) => [end.i, y[k]]));
+  return places;
 }
 
 /** How far each mark is from the middle of all, in units of their spread. */

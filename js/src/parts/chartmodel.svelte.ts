@@ -65,6 +65,8 @@ export type Logs = Record<Direction, boolean>;
 const TOP = 24;
 const FOOT = 36;
 const CHARACTER = 5.9;
+/** Names at the ends of lines are cut here. */
+export const LONGEST = 24;
 
 export class ChartModel {
   width = $state(0);
@@ -72,7 +74,10 @@ export class ChartModel {
   #shown = $state.raw<Partial<Record<Direction, Stretch>>>({});
 
   data = $derived.by(() => this.#given());
-  logs = $derived<Logs>({ x: this.data.axes.x.log, y: this.data.axes.y.log });
+  // One by one: what the reader has chosen stays while Python sends new numbers for the same axes.
+  #logX = $derived(this.data.axes.x.log);
+  #logY = $derived(this.data.axes.y.log);
+  logs = $derived<Logs>({ x: this.#logX, y: this.#logY });
 
   bars = $derived(this.data.kind === 'bars');
   lines = $derived(this.data.kind === 'lines');
@@ -137,11 +142,18 @@ export class ChartModel {
     const share = this.data.kind === 'points' ? 0.68 : 0.42;
     return Math.round(Math.max(240, Math.min(this.data.kind === 'points' ? 460 : 340, width * share)));
   });
+  /** Steps that are whole numbers have no ticks between them. */
+  #apart = $derived(this.data.x.every(Number.isInteger) ? 1 : 0);
   ticks = $derived.by((): Record<Direction, Tick[]> => {
     const along = (direction: Direction, room: number, each: number): Tick[] =>
       this.bars && direction === this.base
         ? []
-        : ticksOf(this.stretch[direction], this.#logOf(direction), Math.max(2, Math.floor(room / each)));
+        : ticksOf(
+            this.stretch[direction],
+            this.#logOf(direction),
+            Math.max(2, Math.floor(room / each)),
+            this.lines && direction === 'x' ? this.#apart : 0,
+          );
     return { x: along('x', Math.max(1, this.width - 60), 84), y: along('y', this.height - FOOT - TOP, 44) };
   });
   plot = $derived.by((): Box => {
@@ -149,7 +161,11 @@ export class ChartModel {
     const names = this.flat ? Math.min(28, longest(this.data.names ?? [])) * 6 : 0;
     const left = Math.ceil(Math.max(names, longest(this.ticks.y.map((tick) => tick.text)) * CHARACTER) + 10);
     const right =
-      this.lines && (this.data.groups?.length ?? 0) > 1 ? 33 + longest(this.data.groups!) * 5.9 : this.flat ? 56 : 16;
+      this.lines && (this.data.groups?.length ?? 0) > 1
+        ? 33 + Math.min(LONGEST, longest(this.data.groups!)) * 5.9
+        : this.flat
+          ? 56
+          : 16;
     const top = this.flat ? TOP - 16 : TOP;
     const width = Math.max(40, this.width - left - Math.min(right, this.width * 0.3));
     return { left, top, width, height: this.height - top - FOOT };

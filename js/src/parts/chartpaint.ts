@@ -113,6 +113,15 @@ export function curve(x: Numbers, y: Numbers, toX: Line, toY: Line): Path2D {
   let [column, pen] = [NaN, false];
   let [first, low, high, last] = [0, 0, 0, 0];
   let lastX = 0;
+  /** A point between gaps, which becomes a dot. */
+  let alone: [number, number] | undefined;
+  const gap = () => {
+    if (alone) {
+      path.moveTo(alone[0] + 1.25, alone[1]);
+      path.arc(...alone, 1.25, 0, 2 * Math.PI);
+    }
+    [pen, alone] = [false, undefined];
+  };
   const flush = () => {
     if (Number.isNaN(column)) return;
     if (pen) path.lineTo(column, first);
@@ -121,7 +130,8 @@ export function curve(x: Numbers, y: Numbers, toX: Line, toY: Line): Path2D {
       path.lineTo(column, low);
       path.lineTo(column, high);
       path.lineTo(column, last);
-    } else if (!pen) path.lineTo(column + 0.01, first); // a point alone between gaps is a dot
+    }
+    alone = !pen && low === high ? [column, first] : undefined;
     pen = true;
     column = NaN;
   };
@@ -130,7 +140,7 @@ export function curve(x: Numbers, y: Numbers, toX: Line, toY: Line): Path2D {
     const px = toX.scale * x[i] + toX.shift;
     if (!Number.isFinite(py) || !Number.isFinite(px)) {
       flush();
-      pen = false;
+      gap();
       continue;
     }
     if (Number.isNaN(column) || px - lastX >= 1) {
@@ -143,6 +153,7 @@ export function curve(x: Numbers, y: Numbers, toX: Line, toY: Line): Path2D {
     last = py;
   }
   flush();
+  gap();
   return path;
 }
 

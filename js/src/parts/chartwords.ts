@@ -11,7 +11,8 @@ export function summaryOf(model: ChartModel, noun: string, count: number): strin
   const { data } = model;
   const reach = (label: string, values: Numbers) => {
     const extent = extentOf(values);
-    return extent ? `${label} ${tick(extent[0])} … ${tick(extent[1])}` : say('chart.none', { axis: label });
+    if (!extent) return say('chart.none', { axis: label });
+    return `${label} ${[...new Set(extent.map(tick))].join(' … ')}`;
   };
   const parts = [`${general(count)} ${noun}${count === 1 ? '' : 's'}`];
   if (!model.bars) parts.push(reach(data.axes.x.label, data.x));
