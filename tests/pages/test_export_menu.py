@@ -20,11 +20,6 @@ pytestmark = pytest.mark.browser
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(params=examples(), ids=lambda example: example.name)
-def example(request) -> Example:
-    return request.param
-
-
 @pytest.fixture(params=["file", "frame"])
 def host(request, opened, tmp_path):
     """Opens a view as a file, or in a frame that may run scripts and save files and nothing else; returns its window."""
@@ -45,6 +40,13 @@ def host(request, opened, tmp_path):
     return open_view
 
 
+# Every view as a file; in a frame one, since there only the host differs.
+CASES = [("file", example) for example in examples()] + [("frame", examples()[-1])]
+every_view = pytest.mark.parametrize(
+    ("host", "example"), CASES, indirect=["host"], ids=[f"{host}-{example.name}" for host, example in CASES]
+)
+
+
 def choose(window, *items: str) -> None:
     """Open the menu and click its items; options leave it open."""
     window.get_by_role("button", name="Export").first.click()
@@ -60,7 +62,8 @@ def saved(opened, window, folder: Path, *items: str) -> Path:
     return path
 
 
-def test_every_kind_is_saved(host, opened, example, tmp_path):
+@every_view
+def test_every_kind_is_saved(host, opened, example: Example, tmp_path):
     window = host(example.view())
     folder = tmp_path / "saved"
     with Image.open(saved(opened, window, folder, "PNG")) as image:
@@ -90,7 +93,8 @@ def test_a_saved_page_holds_what_is_picked(host, opened, tmp_path):
     assert opened.page.locator("[data-i='2']").first.get_attribute("aria-selected") == "true"
 
 
-def test_pictures_for_print(host, opened, example, tmp_path):
+@every_view
+def test_pictures_for_print(host, opened, example: Example, tmp_path):
     window = host(example.view())
     box = window.locator(".mechviz").bounding_box()
     folder = tmp_path / "saved"

@@ -160,7 +160,7 @@ def test_selection_links_components_with_our_views(write, page):
     )
     page.open(mv.column(Picks(), mv.tokens(["a", " b", " c"], [1, 2, 3])))
     option = page.page.get_by_role("option")
-    page.page.get_by_role("button").click()
+    page.page.get_by_role("button").first.click()
     assert option.nth(1).get_attribute("aria-selected") == "true"
     option.nth(2).click()
     page.reads("2 2")
