@@ -47,8 +47,8 @@ def scatter(
         y: As `x`, of the same shape.
         points: What a point stands for: a list of sites (``["L0H0", mv.Neuron(3, 17)]``), `Tokens` (``trace.tokens``),
             ``"tokens"`` or ``"steps"`` (points are positions or steps 0, 1, …), or ``"heads"`` or ``"neurons"`` for
-            arrays of shape (layer, head) or (layer, neuron). Without it points stand for nothing, and are picked in this
-            chart alone.
+            arrays of shape (layer, head) or (layer, neuron). Several heads are picked as pairs: ``selection.layers[i]``
+            goes with ``selection.heads[i]``. Without it points stand for nothing, and are picked in this chart alone.
         labels: A name for each point, [point]; by default the site's or the token's.
         color: A group for each point (a list of strings: five colours, each with a marker of its own, then grey), or a
             number for each, [point], coloured on a scale.
