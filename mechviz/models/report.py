@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mechviz._layered import Unavailable
@@ -21,6 +21,7 @@ def report(trace: Trace, *, check: bool) -> Report:
     about = trace.tokens.provenance
     lines = [
         ("model", f"{about['model']}, weights {about['weights']}, {about['dtype']} on {about['device']}"),
+        ("run", f"{about['attention'] or 'its own'} attention, transformers {about['transformers']}{_batch(about)}"),
         (
             "text",
             f"{len(trace)} tokens, {'with' if about['bos'] else 'without'} a beginning-of-sequence token{_prompt(trace)}",
@@ -41,13 +42,18 @@ def _captured(trace: Trace) -> Iterable[tuple[str, str]]:
     for key in kept:
         if isinstance(key, tuple):
             layers.setdefault(key[0], []).append(key[1])
-    what = [f"{name} of layers {_ranges(sorted(found))}" for name, found in layers.items()]
+    what = [f"{name} of {_ranges(sorted(found))}" for name, found in layers.items()]
     what += [str(key) for key in kept if not isinstance(key, tuple)]
     if what:
         held = {place: n for value in kept.values() for place, n in storages(value).items()}
         yield "captured", f"{size(sum(held.values()))}: {', '.join(what)}"
     if trace._tape.graph is not None:
         yield "captured", "what gradients need: a metric costs one backward pass"
+
+
+def _batch(about: Mapping[str, Any]) -> str:
+    texts, length = about.get("batch") or (1, 0)
+    return f", in a batch of {texts} texts padded to {length} tokens" if texts > 1 else ""
 
 
 def _prompt(trace: Trace) -> str:
@@ -71,7 +77,7 @@ def _attention(trace: Trace) -> list[tuple[str, str]]:
         kinds.setdefault(_kind(pattern), []).append(layer)
         if getattr(pattern, "check_error", None) is not None:
             errors.append((pattern.check_error, layer))
-    lines = [("attention", f"layers {_ranges(found)}: {kind}") for kind, found in kinds.items()]
+    lines = [("attention", f"{_ranges(found)}: {kind}") for kind, found in kinds.items()]
     if errors:
         worst, layer = max(errors)
         lines.append(
@@ -112,7 +118,7 @@ def _missing(trace: Trace) -> Iterable[tuple[str, str]]:
         for reason, found in layers.items():
             reasons.setdefault((reason, tuple(found)), []).append(name)
     for (reason, found), names in reasons.items():
-        yield "missing", f"{', '.join(names)} of layers {_ranges(found)}: {reason}"
+        yield "missing", f"{', '.join(names)} of {_ranges(found)}: {reason}"
     try:
         _ = trace._unembedding
     except Unavailable as reason:
@@ -120,11 +126,12 @@ def _missing(trace: Trace) -> Iterable[tuple[str, str]]:
 
 
 def _ranges(layers: Iterable[int]) -> str:
-    """Numbers for reading: "0-3, 7"."""
+    """Numbers for reading: "layers 0-3, 7"."""
     runs: list[list[int]] = []
     for layer in layers:
         if runs and layer == runs[-1][1] + 1:
             runs[-1][1] = layer
         else:
             runs.append([layer, layer])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    said = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"layer {said}" if said.isdigit() else f"layers {said}"

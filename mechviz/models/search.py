@@ -189,7 +189,7 @@ def _with_neurons(plan: BlockPlan, block: _Block) -> BlockPlan:
     if way:
         return _with_gate(replace(plan, neurons=way), block)
     reason = (
-        "its MLP routes each token to experts, so there is no one array of neurons per position"
+        "its MLP routes each token to experts, so there is no one array of neurons per position; trace.experts(layer) has theirs"
         if block.experts
         else "no single linear layer writes what the MLP adds to the stream"
     )

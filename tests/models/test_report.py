@@ -21,6 +21,22 @@ def test_a_report_of_a_trace():
     assert found["kept"].startswith("2") and found["kept"].endswith("kB: the residual stream of 3 layers")
     assert found["attention"] == "layers 0-2: 4 heads, groups of 2 share a key head, window 8, causal"
     assert "differ from what heads read by at most" in found["check"] and "missing" not in found
+    assert found["run"].startswith("sdpa attention, transformers 5.") and "captured" not in found
+
+
+def test_a_report_says_what_was_kept_and_how_it_ran():
+    model = load(build("gpt2"))
+    made = model.trace(ids(), capture=["L0H1", 0, "q"], grad=True).report().lines
+    captured = [text for name, text in made if name == "captured"]
+    # q of 3 layers; of layer 0 everything else, too; a head of 12 numbers
+    assert captured[0].endswith(
+        ": attention of layer 0, q of layers 0-2, k of layer 0, v of layer 0, z of layer 0, attn_out of layer 0, "
+        "mlp_out of layer 0, resid_mid of layer 0, neurons of layer 0, L0H1"
+    )
+    assert captured[1] == "what gradients need: a metric costs one backward pass"
+    _, short = model.traces([ids(9), ids(5)], progress=False)
+    lines = dict(short.report().lines)
+    assert lines["text"].startswith("5 tokens") and lines["run"].endswith(", in a batch of 2 texts padded to 9 tokens")
 
 
 @pytest.mark.parametrize(
