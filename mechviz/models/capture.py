@@ -136,7 +136,8 @@ class AttentionCall:
     heads read) is ``[batch, query, head, dim]``. ``mask`` is what the function got: None, ``[batch, head, query, key]`` bool
     (True = may attend) or float (added to the scores), or ``[batch, key]`` (padding). ``causal`` and ``window`` hold only
     what the function adds to the mask by itself. Under edits ``computed`` is z as it was before them, and ``knocked`` are the
-    attentions that were knocked out.
+    attentions that were knocked out. ``shared`` says that queries, keys and values are all going to be kept, so that a storage
+    which they share need not be copied from.
     """
 
     module: nn.Module | None
@@ -155,6 +156,7 @@ class AttentionCall:
     dropout: float = 0.0
     computed: torch.Tensor | None = None
     knocked: tuple[Any, ...] = ()
+    shared: bool = False
 
 
 def read_call(

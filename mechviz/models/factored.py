@@ -152,7 +152,9 @@ def build_pattern(call: AttentionCall, batch: int = 0) -> TorchFactored:
 
 
 def _build(call: AttentionCall, batch: int) -> TorchFactored:
-    queries, keys = _own(call.queries[batch]), _own(call.keys[batch])
+    queries, keys = call.queries[batch], call.keys[batch]
+    if not call.shared:
+        queries, keys = _own(queries), _own(keys)
     mask, bias = call.mask, None if call.bias is None else _one(call.bias, batch)
     causal, window = call.causal, call.window
     if mask is not None and not isinstance(mask, torch.Tensor):
@@ -248,7 +250,8 @@ def _check(pattern: TorchFactored, values: torch.Tensor, z: torch.Tensor) -> flo
         error = (_grouped(p, v) - z[rows, heads].transpose(0, 1).float()).abs().amax(-1)  # [head, row]
         q = pattern.queries[heads][:, rows].float().norm(dim=-1)  # [head, row]
         k = _of_heads(pattern.keys, heads, count).float().norm(dim=-1).amax(-1)  # [key head]
-        large = [x.repeat_interleave(len(q) // len(x))[:, None] for x in (k, v.abs().amax((1, 2)))]  # [head, 1]
+        low, high = torch.aminmax(v.flatten(1), dim=1)  # without a copy of their sizes
+        large = [x.repeat_interleave(len(q) // len(x))[:, None] for x in (k, torch.maximum(high, -low))]  # [head, 1]
         allowed = large[1] * unit * (64 + 2 * abs(pattern.scale) * q * large[0])
         worst = max(worst, float(torch.where(seen, error, 0.0).max()))
         bad = seen & ~(error <= allowed)

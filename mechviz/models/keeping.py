@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,6 +73,7 @@ class Keeper(Watch):
         self.spoilt = False
         self._model, self._length, self._wanted, self._editing, self._limit = model, length, wanted, editing, limit
         self._heard: list[torch.Tensor] = []  # a witness for each attention call of the running block
+        self._shared = False  # whether queries, keys and values of the running block are all kept
         self._functions = FunctionWatch(length)
         self._storages: dict[int, int] = {}  # where kept numbers lie -> bytes
 
@@ -112,7 +114,11 @@ class Keeper(Watch):
         if block is not None:
             self._heard.append(witness)
             layer = self.layers[block]
-            for name in self._of_attention(layer):
+            names = self._of_attention(layer)
+            factors = "attention" in names or {"q", "k"} <= {*names}
+            self._shared = factors and "v" in names
+            call = replace(call, shared=self._shared)
+            for name in names:
                 if len(self._heard) > 1:  # then there is no one pattern
                     self.kept.pop((name, layer), None)
                 else:
@@ -160,7 +166,9 @@ class Keeper(Watch):
         if name in ("q", "k") and hasattr(pattern, "queries"):  # the same numbers, held once
             held = pattern.queries if name == "q" else pattern.keys
             value = held.transpose(0, 1) if held.shape[1] == len(value) else value
-        self._hold((name, layer), value if name == "attention" else _own(value.detach()))
+        if name != "attention":
+            value = value.detach() if self._shared and name in ("q", "k", "v") else _own(value.detach())
+        self._hold((name, layer), value)
 
     def _keep_site(self, reading: RunningBlock, site: Site) -> None:
         try:
