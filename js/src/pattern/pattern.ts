@@ -28,23 +28,29 @@ export interface Tile {
   step: number;
   /** The weight in the corner of cell (0, 0). */
   origin: Cell;
+  /** Rows that are here, from the top; all of them by default. */
+  done?: number;
 }
 
 /**
- * The weights of one head. `Dense` holds them all; other sources (factors in a worker, a kernel) answer `undefined`
- * while the numbers are on their way, and what reads them in a `$derived` is run again when they have come.
+ * The weights of one head. `Dense` holds them all; other sources (`Factored`, a kernel) answer `undefined` while the
+ * numbers are on their way, and what reads them in a `$derived` is run again when they have come.
  */
 export interface Pattern {
   readonly queries: number;
   readonly keys: number;
   /** No query reads from a key behind it; those cells do not exist. */
   readonly causal: boolean;
-  /** How far its numbers may be from the model's. */
+  /** What its numbers, or its factors, have travelled as. */
   readonly precision: Precision;
+  /** How far any weight may be from the model's, where that does not follow from `precision`. */
+  readonly error?: number;
   /** One row or column. */
   line(direction: Direction, index: number): Line | undefined;
   /** A rectangle of the head, all of it by default; `step` > 1 pools squares of weights (see `pool`). */
   tile(step: number, rows?: Range, cols?: Range): Tile | undefined;
+  /** The largest weight of each row, where that is known without `tile(1)`. */
+  maxima?(): ArrayLike<number> | undefined;
   /** The weight that a pooled cell shows: the largest (signed: furthest from zero) of the rectangle, within the mask. */
   peak(rows: Range, cols: Range): Cell | undefined;
 }
