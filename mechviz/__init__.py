@@ -22,6 +22,7 @@ from mechviz.view import View, column, row
 from mechviz.view import make_page as page
 from mechviz.views.attention import attention
 from mechviz.views.bars import bars
+from mechviz.views.heatmap import heatmap
 from mechviz.views.lines import lines
 from mechviz.views.scatter import scatter
 from mechviz.views.tokens import tokens
@@ -52,6 +53,7 @@ __all__ = [
     "column",
     "edit",
     "from_cache",
+    "heatmap",
     "knock_out",
     "lines",
     "load",

@@ -66,13 +66,13 @@ export class Dense implements Pattern {
 }
 
 /**
- * A tile with `factor` × `factor` of its cells to one. Nothing is sampled: the largest weight of a square stands for it.
- * What a causal mask leaves out takes no part.
+ * A tile with `factor` × `across` of its cells to one. Nothing is sampled: the largest weight of a square stands for it.
+ * What a causal mask leaves out takes no part; what it leaves of rectangles that are no squares is not asked.
  */
-export function pool(tile: Tile, factor: number, causal: boolean, signed: boolean): Tile {
-  if (factor <= 1) return tile;
+export function pool(tile: Tile, factor: number, causal: boolean, signed: boolean, across = factor): Tile {
+  if (factor <= 1 && across <= 1) return tile;
   const rows = Math.ceil(tile.rows / factor);
-  const cols = Math.ceil(tile.cols / factor);
+  const cols = Math.ceil(tile.cols / across);
   const values = new (tile.values.constructor as Float32ArrayConstructor)(rows * cols);
   const first = new Uint8Array(cols);
   for (let r = 0; r < rows; r++) {
@@ -80,7 +80,7 @@ export function pool(tile: Tile, factor: number, causal: boolean, signed: boolea
     for (let row = r * factor; row < Math.min((r + 1) * factor, tile.rows); row++) {
       const last = causal ? lastColumn(tile, row) : tile.cols - 1;
       for (let col = 0; col <= last; col++) {
-        const c = (col / factor) | 0;
+        const c = (col / across) | 0;
         const value = tile.values[row * tile.cols + col];
         if (!first[c] && !outweighs(value, values[r * cols + c], signed)) continue;
         values[r * cols + c] = value;
