@@ -2,9 +2,10 @@
 
 The tape is of the whole batch, and so is a replay: all of its texts are computed again and must give, bit for bit, what the
 batched pass gave, before one text's part is cut out. So nothing stale or mixed can be read. What is *not* promised is that
-the numbers are those of the text traced alone, bit for bit: matrix products of other shapes round differently. On the first
-batch of a model with padding in it that is checked: the shortest text is traced alone, too, and its residual stream
-compared in every layer; a model whose padding leaks into its texts has them traced one at a time.
+the numbers are those of the text traced alone, bit for bit: matrix products of other shapes round differently. That it is
+no more than rounding is checked on the first batch of a model, and on the first with padding in it: the shortest text is
+traced alone, too, and its residual stream compared in every layer; a model whose texts or padding leak into each other has
+them traced one at a time.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Batch:
 
     def replay(self, layer: int, watch: Sequence[nn.Module]) -> list[ModuleCall]:
         """The calls of modules in one block, all texts together; kept for the next text's reading."""
+        if not watch:  # whoever asks for no calls listens to the pass itself
+            return self.tape.replay(layer).calls
         return self._once((layer, tuple(watch)), lambda: self.tape.replay(layer, watch).calls)
 
     def attention(self, layer: int) -> list[AttentionCall]:
@@ -126,6 +129,7 @@ class Batch:
             z=call.z[mine, :n].clone(),
             mask=mask,
             bias=square(call.bias),
+            sinks=square(call.sinks) if call.sinks is not None and call.sinks.dim() == 4 else call.sinks,
         )
 
     def _logits(self, row: int) -> torch.Tensor | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -119,16 +118,20 @@ def keep(traces: Sequence[Trace], batch: Batch, wish: Wanted) -> None:
 
 
 def leaks(model: Model, alone: Tape, row: Row) -> str:
-    """Why texts of this model cannot be padded: where the stream of one differs from that of the text alone; else "".
+    """Why texts of this model cannot share a pass: where the stream of one differs from that of the text alone; else "".
 
     What rounding explains is taken to be the square root of the dtype's unit, of the largest entry.
     """
-    streams = [(f"before layer {layer}", alone.entering(layer), row.entering(layer)) for layer in range(model.n_layers)]
     last = model.n_layers - 1
-    for where, mine, padded in chain(streams, [(f"after layer {last}", alone.leaving(last), row.leaving(last))]):
-        error, size = float((mine - padded).abs().max()), float(mine.abs().max())
+    reads = [(f"before layer {layer}", Tape.entering, layer) for layer in range(model.n_layers)]
+    for where, read, layer in [*reads, (f"after layer {last}", Tape.leaving, last)]:
+        try:
+            mine, together = read(alone, layer), read(row, layer)
+        except Unavailable as reason:
+            return str(reason)
+        error, size = float((mine - together).abs().max()), float(mine.abs().max())
         if not error <= torch.finfo(mine.dtype).eps ** 0.5 * size:
-            return f"in a padded batch the residual stream {where} differs by {error:.2g} from that of the text alone"
+            return f"in a batch the residual stream {where} differs by {error:.2g} from that of the text alone"
     return ""
 
 
@@ -150,11 +153,12 @@ def trace_batch(
         tape = model._record(batched_inputs(model.module, [text.ids for text in texts]), editing)
         batch = Batch(tape, lengths)
         rows = batch.rows()
-        if len(set(lengths)) > 1 and not model._padded:
+        padded = len(set(lengths)) > 1
+        if padded not in model._compared:
             shortest = lengths.index(min(lengths))
             alone = model._record(inputs_of(model.module, texts[shortest].ids, logits_to_keep=1), editing)
             model._alone = leaks(model, alone, rows[shortest])
-            model._padded = True
+            model._compared |= {padded}
             if model._alone:
                 return trace_batch(model, texts, edits, capture, budget)
     traces = [model._traced(text, weights, row) for text, row in zip(texts, rows, strict=True)]

@@ -57,7 +57,7 @@ class Model:
         self._structure: Structure | None = None
         self._overwrites = False  # whether its blocks write into their inputs
         self._alone = ""  # why texts are not run together in batches
-        self._padded = False  # whether that padding does no harm was looked at
+        self._compared: set[bool] = set()  # whether a batch, and one with padding, was held against a text alone
         self._probed = ""  # fingerprint of the weights that the structure was found with
         self.lock = lock_of(self.module)
 
@@ -222,9 +222,10 @@ class Model:
 
         The numbers are those of `trace` to rounding, not bit for bit: matrix products of other shapes round differently. What
         is checked bit for bit, as always, is that a replay (of the batch) gives what the pass (of the batch) gave; and on
-        the first padded batch of a model its shortest text is traced alone, too, and compared in every layer. A model whose
-        padding shows there has its texts traced one at a time, as all are that compute attention by themselves (GPT-J,
-        Bloom, …) or have an encoder and a decoder, and all that are edited; ``trace.tokens.provenance["batch"]``, texts and padded length, is then missing.
+        the first batch of a model, and the first with padding, its shortest text is traced alone, too, and compared in every
+        layer. A model for which that shows has its texts traced one at a time, as all are that compute attention by
+        themselves (GPT-J, Bloom, …) or have an encoder and a decoder, and all that are edited;
+        ``trace.tokens.provenance["batch"]``, texts and padded length, is then missing.
 
         Args:
             texts: Texts, chats, or token ids of each; read as the loop goes on.

@@ -146,10 +146,18 @@ def test_padding_that_would_show_is_found():
     assert "the residual stream before layer 2 differs by" in model._alone
 
 
+def test_texts_that_reach_into_each_other_are_found():
+    module = build("gpt2")
+    module.transformer.h[1].register_forward_hook(lambda m, args, out: out + out.mean(0, keepdim=True))
+    model = load(module)
+    texts = [ids(12, seed=seed) for seed in range(3)]  # no padding
+    assert not any("batch" in trace.tokens.provenance for trace in model.traces(texts))
+
+
 def test_texts_of_one_length_need_no_padding():
     model = load(build("gpt2"))
     traces = list(model.traces([ids(12, seed=seed) for seed in range(3)]))
-    assert [trace.tokens.provenance["batch"] for trace in traces] == [[3, 12]] * 3 and not model._padded
+    assert [trace.tokens.provenance["batch"] for trace in traces] == [[3, 12]] * 3 and model._compared == {False}
     assert_same(traces[1], model.trace(ids(12, seed=1)))
 
 
