@@ -5,6 +5,7 @@ import { nameOf, withText } from '../src/export/files';
 import { figureFile, pageFile } from '../src/export/pagefile';
 import { gradient, Paints, split } from '../src/export/paints';
 import { PAPER_MARGIN, PX_PER_MM, setPaper } from '../src/export/paper';
+import type { Repaintable } from '../src/export/recorder';
 import { svgOf } from '../src/export/svg';
 import { brief, numbersIn } from '../src/parts/heatmap';
 import { emptySelection } from '../src/selection';
@@ -137,6 +138,43 @@ test('a canvas of few rectangles is vectors, one of many an image', () => {
   const image = drawn('', (box) => box.append(canvas(many))).querySelector('image')!;
   expect(numbers(image, 'x', 'y', 'width', 'height')).toEqual([0, 0, 200, 50]);
   expect(image.getAttribute('href')).toMatch(/^data:image\/png;base64,/);
+});
+
+test('a canvas that can be painted again is vectors; pixels, and too many shapes, are an image', () => {
+  const painted = (paint: (context: CanvasRenderingContext2D) => void) =>
+    drawn('', (box) => {
+      const made: Repaintable = canvas([]);
+      made.style.margin = '0 0 0 7px';
+      made.repaint = (other) => paint(other.getContext('2d')!);
+      box.append(made);
+    });
+  const path2d = globalThis.Path2D;
+  const svg = painted((context) => {
+    context.setTransform(2, 0, 0, 2, 20, 0); // two pixels to each of the page's
+    context.fillStyle = 'rgb(255 0 0 / 0.5)';
+    context.strokeStyle = 'blue';
+    const path = new Path2D('M0 0h5v5z');
+    context.fill(path);
+    context.stroke(path);
+    context.setLineDash([4, 2]);
+    context.beginPath();
+    context.moveTo(1, 2);
+    context.lineTo(3.456, 4);
+    context.stroke();
+  });
+  expect(globalThis.Path2D).toBe(path2d);
+  const [shape, line] = [...svg.querySelectorAll('path')];
+  expect([...shape.attributes].map(({ name, value }) => `${name}=${value}`).join(' ')).toBe(
+    'd=M0 0h5v5z transform=translate(17 0) fill=#ff0000 fill-opacity=0.5 stroke=#0000ff stroke-width=1',
+  );
+  expect([line.getAttribute('d'), line.getAttribute('stroke-dasharray')]).toEqual(['M1 2L3.46 4', '4 2']);
+  const image = (svg: Element) => svg.querySelector('image') !== null;
+  expect(image(svg)).toBe(false);
+  expect(image(painted((context) => context.putImageData(new ImageData(1, 1), 0, 0)))).toBe(false); // nothing is on it
+  const crowd = (context: CanvasRenderingContext2D) => {
+    for (let i = 0; i < 5001; i++) context.fillRect(i, 0, 1, 1);
+  };
+  expect(painted(crowd).querySelectorAll('path')).toHaveLength(0);
 });
 
 test('inline SVG is copied with what style sheets say', () => {
