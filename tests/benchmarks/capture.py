@@ -5,7 +5,7 @@
 
 A random model of GPT-2 small's shape. Every measurement is a pair: a bare forward pass (sdpa, the last token's logits, no
 cache), then the way; printed are medians, with quartiles, of the seconds and of the pairs' ratios. "kept" is what lives on
-through the result; "peak" is how far the resident memory of a fresh process rises during one call, above what it was before.
+through the result; "peak" is how far the resident memory of a fresh process rises during one call, above what it was before. MB are of 2**20 bytes.
 
 ``--long`` traces a long text through the embedded model's architecture with its attention kept, and opens one head.
 """
@@ -170,7 +170,7 @@ def compare(length: int, pairs: int, ways: dict[str, Callable[[list[int]], Any]]
     for way, measured in times.items():
         ratio = middle(spent / base for base, spent in measured)
         spent = middle(spent for _, spent in measured)
-        print(f"{way:12}{spent:>24}{ratio:>24}{bytes_kept[way] / 1e6:>10.1f}{peak(way, length):>10.0f}", flush=True)
+        print(f"{way:12}{spent:>24}{ratio:>24}{bytes_kept[way] / 2**20:>10.1f}{peak(way, length):>10.0f}", flush=True)
 
 
 def long(length: int) -> None:
@@ -192,9 +192,9 @@ def long(length: int) -> None:
     held.clear()
     peak_mb = peak_of(lambda: held.append(model.trace(ids, **options)))
     trace = held[0]
-    size = kept(trace) / 1e6
-    factors = sum(2 * 4 * p.shape[0] * length * p.queries.shape[-1] for p in patterns) / 1e6
-    tape = (len(patterns) + 1) * 4 * length * config.n_embd / 1e6
+    size = kept(trace) / 2**20
+    factors = sum(2 * 4 * p.shape[0] * length * p.queries.shape[-1] for p in patterns) / 2**20
+    tape = (len(patterns) + 1) * 4 * length * config.n_embd / 2**20
     pattern = trace.attention[1]
     middle_rows, some = slice(length // 2, length // 2 + 256), slice(length // 4, length // 4 + 256)
     first, _ = seconds(lambda: pattern.tile(0, middle_rows, some))
