@@ -10,9 +10,8 @@ import torch
 from mechviz._layered import Unavailable
 from mechviz.sites import Site, parse
 
-from .editing import Editing
-from .edits import Edit
-from .tape import WeightsMoved, inputs_of
+from .edit import Edit
+from .tape import WeightsMoved
 
 if TYPE_CHECKING:
     from .reading import Reading
@@ -33,7 +32,9 @@ def gradients(
     with trace.model.lock, trace._tape.numerics.restored(), torch.enable_grad():
         module = trace.model.module
         logits = unembedding.logits(module, unembedding.prepare(module, graph.leaving))  # [position, vocab]
-        _same(logits.detach(), trace._tape.logits)
+        own = trace._own_logits
+        assert own is not None  # or there would be no unembedding
+        _same(logits.detach(), own)
         grads = torch.autograd.grad(
             _number(metric(logits)), [node.tensor for node in found], retain_graph=True, allow_unused=True
         )
@@ -48,7 +49,9 @@ def _from_another_pass(
 
     It needs no gradient of any weight, and edits come before it.
     """
-    model, tape = trace.model, trace._tape
+    model, tape, own = trace.model, trace._tape, trace._own_logits
+    if own is None:
+        raise Unavailable(f"{model.name} has no unembedding, so no logits and no gradient of them")
     added: dict[Site, torch.Tensor] = {}
 
     def watch(site: Site) -> Edit:
@@ -58,10 +61,10 @@ def _from_another_pass(
 
         return Edit(site, f"gradient at {site}", add)
 
-    editing = Editing(model.module, tape.editing.blocks, model.structure, [*tape.editing.edits, *map(watch, wanted)])
+    inputs, editing = trace._again([watch(site) for site in wanted])
     with model.lock, tape.numerics.restored(), torch.enable_grad(), editing.open(alone=True):
-        logits = model.module(**inputs_of(model.module, trace.tokens.ids or ())).logits[0]  # [position, vocab]
-        _same(logits.detach(), tape.logits)
+        logits = model.module(**inputs).logits[0]  # [position, vocab]
+        _same(logits.detach(), own)
         grads = torch.autograd.grad(_number(metric(logits)), [added[site] for site in wanted], allow_unused=True)
     return {
         site: torch.zeros_like(added[site]).detach() if grad is None else grad
@@ -75,9 +78,7 @@ def _number(value: torch.Tensor) -> torch.Tensor:
     return value.reshape(())
 
 
-def _same(logits: torch.Tensor, own: torch.Tensor | None) -> None:
-    if own is None:
-        raise Unavailable("a model without an unembedding has no logits, so there is no gradient of them")
+def _same(logits: torch.Tensor, own: torch.Tensor) -> None:
     error = (logits[len(logits) - len(own) :] - own).abs().max()
     if not bool(error <= 64 * torch.finfo(own.dtype).eps * own.abs().max()):
         raise WeightsMoved("the model's weights have changed since this trace was made: trace the text again")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,10 +14,12 @@ from mechviz.sites import MLP, Attention, Feature, Head, Neuron, Residual, Site,
 from mechviz.text import Tokens
 
 from .blocks import BlockPlan
+from .edit import Edit
 from .editable import no_neuron
+from .editing import Editing
 from .experts import Experts, fused_experts, read_experts
 from .features import Features
-from .tape import Tape
+from .tape import Tape, inputs_of
 from .watch import ModuleCall, Watch
 
 if TYPE_CHECKING:
@@ -118,6 +120,17 @@ class Reading:
                 return read_experts(module, call.args, call.kwargs, call.output, edits)
             except Unavailable as reason:
                 raise Unavailable(f"layer {layer} has no experts that can be trusted: {reason}") from None
+
+    @property
+    def _own_logits(self) -> torch.Tensor | None:
+        """The model's own logits of the last positions, ``[position, vocab]``; None where it has none."""
+        return self._tape.logits
+
+    def _again(self, extra: Sequence[Edit]) -> tuple[dict[str, Any], Editing]:
+        """What to call the model with to run the text once more, and its edits with others behind them."""
+        module, before = self.model.module, self._tape.editing
+        editing = Editing(module, before.blocks, self.model.structure, [*before.edits, *extra])
+        return inputs_of(module, self.tokens.ids or ()), editing
 
     def _expert_neuron(self, site: Neuron, expert: int) -> torch.Tensor:
         why = no_neuron(site, "", self._block(site.layer))

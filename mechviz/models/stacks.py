@@ -56,6 +56,8 @@ class StackTrace(Trace):
     """
 
     stack: str
+    _main: str  # the stack that the logits come from
+    _inputs: dict[str, Any]
 
     @cached_property
     def cross(self) -> CrossReadings:
@@ -82,6 +84,18 @@ class StackTrace(Trace):
             "cross_out", lambda layer: self._contribution(layer, "cross"), lambda layer: no.get(layer, "")
         )
 
+    @property
+    def _own_logits(self) -> torch.Tensor | None:
+        return self.stacks[self._main]._tape.logits
+
+    def _again(self, extra: Sequence[Edit]) -> tuple[dict[str, Any], Editing]:
+        parts = []
+        for name, trace in self.stacks.items():
+            before, behind = trace._tape.editing, edits_of_stack(extra, name, list(self.stacks), self.stack)
+            edits = [*before.edits, *behind]
+            parts.append(Editing(before.module, before.blocks, trace.model.structure, edits, name))
+        return self._inputs, Editings(parts)
+
     def at(self, site: Site | str) -> torch.Tensor:
         """The values at one site, of this stack or, with its name in front ("encoder.L5H1"), of another."""
         site = parse(site)
@@ -99,7 +113,7 @@ class CrossReadings(StackTrace):
 
     def __init__(self, trace: StackTrace) -> None:
         super().__init__(trace.model, trace.tokens, trace._tape)
-        self.stack, self.stacks = trace.stack, trace.stacks
+        self.stack, self.stacks, self._main, self._inputs = trace.stack, trace.stacks, trace._main, trace._inputs
 
     @property
     def key_tokens(self) -> Tokens:
@@ -249,7 +263,7 @@ def _split(
         tokens = dataclasses.replace(tokens, provenance={**tokens.provenance, "model": side.name})
         traces[stack.name] = StackTrace(side, tokens, own)  # type: ignore[arg-type]
     for name, trace in traces.items():
-        trace.stack, trace.stacks = name, traces
+        trace.stack, trace.stacks, trace._main, trace._inputs = name, traces, main.name, inputs
     return traces[main.name]
 
 

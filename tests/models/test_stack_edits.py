@@ -8,7 +8,7 @@ import pytest
 import torch
 from zoo import OTHERS, build_other, state
 
-from mechviz.models import ablate, edit, knock_out, load, patch
+from mechviz.models import ablate, edit, knock_out, load, patch, steer
 from mechviz.pattern import Unavailable
 
 EVERYWHERE = ["L1.resid_pre", "L1.resid_mid", "L1.resid_post", "L1.attn", "L1.mlp", "L1H2", "L0N7"]
@@ -73,3 +73,25 @@ def test_stacks_that_do_not_run_are_named():
         model.trace(inputs, edits=[ablate("decoder.L0H1")])
     with pytest.raises(Unavailable, match="vision.L9H1: this model has layers 0 to"):
         model.trace(inputs, edits=[ablate("vision.L9H1")])
+
+
+@pytest.mark.parametrize("name", ["bart", "whisper"])
+def test_gradients_against_finite_differences(name):
+    module, inputs = build_other(name)
+    inputs = {key: x.double() if x.is_floating_point() else x for key, x in inputs.items()}
+    model, generator = load(module.double()), torch.Generator().manual_seed(0)
+    trace = model.trace(inputs, edits=[ablate("encoder.L0H1")])
+    sites = ["encoder.L1.mlp", "encoder.L0H2", "decoder.L0.attn", "L1.resid_pre", "decoder.L0N7"]
+
+    def metric(logits):
+        return logits[-1, 3] - logits[2, 8].square()
+
+    grads = trace.grad(metric, sites)
+    for site in sites:
+        direction = torch.randn(trace.at(site).shape, generator=generator, dtype=torch.float64)
+        edits = ([ablate("encoder.L0H1"), steer(site, direction, step)] for step in (1e-6, -1e-6))
+        up, down = (metric(model.trace(inputs, edits=made).logits).item() for made in edits)
+        measured, predicted = (up - down) / 2e-6, float((grads[site] * direction).sum())
+        assert abs(measured) > 1e-3 and abs(measured - predicted) <= 1e-4 * abs(measured), (site, measured, predicted)
+    with pytest.raises(Unavailable, match="ViTModel has no unembedding, so no logits and no gradient"):
+        traced("vit")[2].grad(lambda logits: logits[0], ["L1.mlp"])
