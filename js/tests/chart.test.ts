@@ -515,6 +515,16 @@ describe('lines', () => {
     expect(readout()).toBe('step 30 · loss, nats 2');
   });
 
+  test('thousands of selected steps are two paths', async () => {
+    const x = Array.from({ length: 20_000 }, (_, i) => i);
+    await lines({ names: ['a'] }, { x, y: x, step: x });
+    const before = root.querySelectorAll('svg *').length;
+    figure.receive({ step: x.filter((i) => i % 2 === 0) });
+    await settled();
+    expect(root.querySelectorAll('svg *').length).toBe(before + 2);
+    expect(readout()).toBe('10,000 selected: step 0 … 19,998');
+  });
+
   test('no peak is lost where many steps share a pixel', async () => {
     const n = 100_000;
     const y = new Array(n).fill(0);

@@ -66,8 +66,11 @@ def charts() -> dict[str, mv.View]:
     groups = np.array(["a", "b", "c", "d", "e"])[rng.integers(0, 5, POINTS)]
     walk = rng.normal(0, 1, (5, POINTS // 5)).cumsum(-1)
     neurons = rng.normal(0, 1, (25, POINTS // 25))
+    selected = mv.scatter(x, y, points="steps")
+    selected.selection.step = range(0, POINTS, 2)
     return {
         "scatter": mv.scatter(x, y, points="steps"),
+        "scatter, half selected": selected,
         "scatter, five groups": mv.scatter(x, y, color=groups),
         "scatter, values": mv.scatter(x, y, color=x * y),
         "five lines with bands": mv.lines(walk, band=(walk - 9, walk + 9)),

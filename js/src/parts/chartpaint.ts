@@ -65,11 +65,14 @@ function points(context: CanvasRenderingContext2D, model: ChartModel, { palette,
 }
 
 function rings(context: CanvasRenderingContext2D, model: ChartModel, picked: number[], r: number, palette: Palette) {
+  const { x, y, toX, toY, plot } = model; // every reading of a reactive value costs
   context.beginPath();
   for (const i of picked) {
-    const { x, y } = model.at(i);
-    context.moveTo(x + r, y);
-    context.arc(x, y, r, 0, 2 * Math.PI);
+    const px = toX.scale * x[i] + toX.shift;
+    const py = toY.scale * y[i] + toY.shift;
+    if (!(px >= -r && px <= plot.width + r && py >= -r && py <= plot.height + r)) continue;
+    context.moveTo(px + r, py);
+    context.arc(px, py, r, 0, 2 * Math.PI);
   }
   context.lineWidth = 1.5;
   context.strokeStyle = css(palette.foreground);
@@ -227,7 +230,7 @@ function bars(context: CanvasRenderingContext2D, model: ChartModel, { palette, p
   }
   context.lineWidth = 1.5;
   for (const i of picked) {
-    if (!Number.isFinite(column[i])) continue;
+    if (i < first || i > last || !Number.isFinite(column[i])) continue;
     const { x, y, width, height } = barOf(model, i);
     context.strokeRect(x - 2.5, y - 2.5, width + 5, height + 5);
   }

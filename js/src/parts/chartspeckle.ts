@@ -57,7 +57,8 @@ export function speckle(): (context: CanvasRenderingContext2D, model: ChartModel
       width,
       height,
     };
-    for (const i of picture.picked) outline(counts, latest, model.x[i], model.y[i], size + 2, place);
+    const { x, y } = model; // every reading of a reactive value costs
+    for (const i of picture.picked) outline(counts, latest, x[i], y[i], size + 2, place);
     stamp(counts, latest, columns, size, place);
     compose(new Uint32Array(image.data.buffer), counts, latest, table);
     context.putImageData(image, 0, 0);
@@ -102,10 +103,11 @@ function outline(counts: Uint8Array, latest: Uint8Array, x: number, y: number, s
   const left = Math.round(p.ax * x + p.bx - size / 2);
   const top = Math.round(p.ay * y + p.by - size / 2);
   if (!(left >= 0 && left + size <= p.width && top >= 0 && top + size <= p.height)) return;
-  for (let row = top; row < top + size; row++) {
-    const at = row * p.width + left;
-    counts.fill(255, at, at + size);
-    latest.fill(OUTLINE, at, at + size);
+  for (let row = 0, at = top * p.width + left; row < size; row++, at += p.width) {
+    for (let k = at; k < at + size; k++) {
+      counts[k] = 255;
+      latest[k] = OUTLINE;
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a chart says about its numbers: a summary for those who hear it, and at the foot what is not drawn. */
-import { general, tick } from '../number';
+import { general } from '../number';
 import type { Numbers } from '../wire';
 import { say } from '../words';
 import { extentOf } from './chartaxis';
@@ -12,7 +12,7 @@ export function summaryOf(model: ChartModel, noun: string, count: number): strin
   const reach = (label: string, values: Numbers) => {
     const extent = extentOf(values);
     if (!extent) return say('chart.none', { axis: label });
-    return `${label} ${[...new Set(extent.map(tick))].join(' … ')}`;
+    return `${label} ${[...new Set(extent.map(general))].join(' … ')}`;
   };
   const parts = [`${general(count)} ${noun}${count === 1 ? '' : 's'}`];
   if (!model.bars) parts.push(reach(data.axes.x.label, data.x));
