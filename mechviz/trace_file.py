@@ -23,7 +23,7 @@ from ._layered import Layered, Unavailable
 from ._report import Report
 from .arrays import Quantity
 from .pattern import Dense, Factored, PatternStack
-from .sites import MLP, Attention, Head, Residual, Site, parse
+from .sites import MLP, Attention, Head, Residual, Site, hook_of, parse
 from .text import Tokens
 
 FORMAT, VERSION = "mechviz trace", 1
@@ -78,7 +78,11 @@ class SavedTrace:
         saved = self._manifest.get("sites", {})
         if str(site) in saved:
             return self._arrays(saved[str(site)])
+        if hook := hook_of(site):
+            return getattr(self, hook[0])[hook[1]]
         site = parse(site)
+        if site.stack:
+            raise Unavailable(f"{site}: a {self._kind} is of one stack, and names its sites without it")
         if isinstance(site, Residual):
             return self._layers[f"resid_{site.point}"][site.layer]
         if isinstance(site, (MLP, Attention)):

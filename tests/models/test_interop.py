@@ -166,6 +166,26 @@ def test_names_of_other_libraries():
     assert trace.z[0].shape == (2, 4, 8) and trace.unused == ()
 
 
+def test_sites_of_what_has_no_model():
+    trace, cache = lens("llama")
+    back = mv.from_cache({name: cache[name] for name in cache}, trace.tokens)
+    for site in (
+        "L1H3",
+        "L2N17",
+        "L0.resid_mid",
+        "L1.mlp",
+        "L2.attn",
+        "blocks.1.attn.hook_z[:, :, 3]",
+        "blocks.1.mlp.hook_post",
+    ):
+        assert np.array_equal(back.at(site), trace.at(site).numpy()), site
+    assert back.at("blocks.1.attn.hook_pattern") is back.pattern[1]
+    with pytest.raises(Unavailable, match="L1H4: layer 1 has 4 of them"):
+        back.at("L1H4")
+    with pytest.raises(Unavailable, match="encoder.L1H1: a trace from a cache is of one stack"):
+        back.at("encoder.L1H1")
+
+
 def test_one_text_of_several():
     cache = {"blocks.0.hook_resid_post": np.arange(12.0).reshape(2, 2, 3)}
     assert mv.from_cache(cache, ["a", "b"], text=1).resid_post[0][0, 0] == 6
