@@ -74,6 +74,13 @@ def test_an_answer_is_generated_and_one_that_was_begun_goes_on(model):
     assert "".join(begun.tokens.text[: begun.tokens.prompt]).endswith("[assistant]Hi")
 
 
+def test_several_chats(model):
+    asked, answered = model.trace([[USER], [USER, ANSWER]])
+    assert asked.tokens == model.trace([USER]).tokens and answered.tokens == model.trace([USER, ANSWER]).tokens
+    assert asked.tokens.prompt == answered.tokens.prompt == len(asked)
+    assert [trace.tokens.prompt for trace in model.traces([[USER], "Hello"])] == [len(asked), None]
+
+
 def test_the_boundary_is_saved(model, tmp_path, capsys):
     trace = model.trace([USER, ANSWER])
     trace.save(tmp_path / "t.mv", ["loss"])
