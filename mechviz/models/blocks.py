@@ -145,9 +145,9 @@ class BlockPlan:
 
 def _follow(way: tuple[str, ...], end: str, calls: Mapping[str, ModuleCall]) -> torch.Tensor:
     """The input of the first module of a way, once each hands its output to the next and the last one's is ``end``'s."""
-    ends = [calls[name].input for name in way[1:]] + [calls[end].output]
+    ends = [calls[name].input for name in way[1:]] + [calls[end].written]
     for name, expected in zip(way, ends, strict=True):
-        given = calls[name].output
+        given = calls[name].written
         if given is None or expected is None or not same(given.flatten(), expected.flatten()):
             raise Unavailable(f"what {name} writes does not reach the stream unchanged in this text")
     start = calls[way[0]].input

@@ -63,6 +63,7 @@ class Editing:
     edits: Sequence[Edit] = ()
     stack: str = ""
     left: dict[int, torch.Tensor] = field(default_factory=dict)  # what blocks gave before edits of resid_post
+    unedited: dict[nn.Module, torch.Tensor] = field(default_factory=dict)  # what modules gave before edits of that
     _first: int = 0  # true position of the first token of this pass
     _shape: tuple[int, int] = (1, 1)  # (batch, position) of this pass
     _calls: dict[int, int] = field(default_factory=dict)  # layer -> how often it called attention
@@ -161,6 +162,7 @@ class Editing:
             x = first_tensor((output,), {})
             if not self._here or x is None:
                 return None
+            self.unedited[module] = x.detach()
             new = self._edited(x, edits, scale)
             if mid and self._entered is not None:
                 between = self._entered.reshape(new.shape) + new * scale

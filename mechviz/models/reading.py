@@ -171,6 +171,8 @@ class Reading:
         modules = {name: self._block(layer).get_submodule(name) for name in plan.names}
         watch = self._replayed(layer, modules)
         calls = {name: call for name, module in modules.items() if (call := watch.of(module))}
+        for call in calls.values():
+            call.unedited = self._tape.editing.unedited.get(call.module)
         try:
             return plan.check(calls, self._tape.entering(layer), self._tape.left(layer)), calls
         except Unavailable as reason:

@@ -21,7 +21,8 @@ _open: ContextVar[tuple[Watch, ...]] = ContextVar("mechviz_open_watches", defaul
 class ModuleCall:
     """One call of a module: what the caller gave, what reached ``forward``, and what came out.
 
-    ``given`` is the tensor that flows in ``args`` or ``kwargs``, ``input`` what it has become after all hooks.
+    ``given`` is the tensor that flows in ``args`` or ``kwargs``, ``input`` what it has become after all hooks. ``unedited`` is
+    what came out before edits, if there were any.
     """
 
     module: nn.Module
@@ -30,9 +31,15 @@ class ModuleCall:
     given: torch.Tensor | None = None
     input: torch.Tensor | None = None
     output: torch.Tensor | None = None
+    unedited: torch.Tensor | None = None
     result: Any = None
     finished: bool = False
     versions: list[tuple[torch.Tensor, int]] = field(default_factory=list)
+
+    @property
+    def written(self) -> torch.Tensor | None:
+        """What came out, before edits of that."""
+        return self.output if self.unedited is None else self.unedited
 
     @property
     def overwritten(self) -> bool:

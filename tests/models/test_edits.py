@@ -102,6 +102,15 @@ def test_positions_before_an_edit_keep_their_bits():
     assert changed == [[9, 7], [22, 7]]
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "granite"])
+def test_neurons_are_read_before_an_edit_of_what_they_write(name):
+    model, plain = loaded(name), traced(name)
+    trace = model.trace(ids(), edits=[ablate("L1.mlp"), ablate("L2.attn", positions=[3])])
+    assert torch.equal(trace.neurons[1], plain.neurons[1]) and not trace.mlp_out[1].any()
+    assert trace.gate.layers == plain.gate.layers and all(map(torch.equal, trace.gate[:2], plain.gate[:2]))
+    assert not torch.equal(trace.neurons[2], plain.neurons[2])
+
+
 def test_ablating_to_a_mean():
     model, reference = loaded("gpt2"), loaded("gpt2").trace(ids(24, seed=3))
     z = reference.z[1][:, 2]
