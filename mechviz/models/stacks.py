@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +186,9 @@ def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], d
             raise TypeError(f"{name} must be a tensor or an array; a trace starts without a cache")
         x = x if isinstance(x, torch.Tensor) else torch.from_numpy(to_numpy(x, name=name).copy())
         inputs[name] = _one(x, name).to(model.device)
+        if name.endswith("input_ids"):
+            with suppress(NotImplementedError):  # of a model with several embeddings
+                model._check(inputs[name][0].tolist())
     config: Any = model.module.config
     if getattr(config, "is_encoder_decoder", False) and not {"decoder_input_ids", "decoder_inputs_embeds"} & set(
         inputs

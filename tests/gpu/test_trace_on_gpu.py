@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parent.parent / "models"))
-from zoo import ZOO, build, ids  # noqa: E402
+from zoo import OTHERS, ZOO, build, build_other, ids  # noqa: E402
 
 from mechviz.arrays import to_numpy  # noqa: E402
 from mechviz.models import load  # noqa: E402
@@ -38,6 +38,19 @@ def test_equal_to_the_cpu(name):
     torch.testing.assert_close(trace.loss.cpu(), loss, atol=1e-2, rtol=1e-3, equal_nan=True)
     for layer, mid in zip(trace.resid_mid.layers, mids, strict=True):
         torch.testing.assert_close(trace.resid_mid[layer].cpu(), mid, atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_stack_is_equal_to_the_cpu(name):
+    model, inputs = build_other(name)
+    reference = load(model).trace(inputs)
+    trace = load(build_other(name)[0].to("cuda")).trace(inputs)  # inputs may come from elsewhere
+    assert list(trace.stacks) == list(reference.stacks)
+    for stack, one in trace.stacks.items():
+        for layer, pattern in one.attention.items():
+            expected = reference.stacks[stack].attention[layer].dense()
+            torch.testing.assert_close(pattern.dense().cpu(), expected, atol=1e-3, rtol=0)
+            assert one.neurons[layer].is_cuda
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -217,3 +217,10 @@ def test_a_stack_that_does_not_run_is_left_out():
     model.__class__ = TextOnly
     trace = load(model).trace({"input_ids": torch.randint(5, VOCAB, (1, 9))})
     assert list(trace.stacks) == ["text"]
+
+
+def test_ids_that_a_pair_does_not_know():
+    model, inputs = build_other("bart")
+    for name in ("input_ids", "decoder_input_ids"):
+        with pytest.raises(ValueError, match="ids must be between 0 and 96, the vocabulary of BartFor.*; got 97"):
+            load(model).trace(inputs | {name: torch.tensor([[5, 97]])})
