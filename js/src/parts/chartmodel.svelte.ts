@@ -52,13 +52,6 @@ export interface Line {
   shift: number;
 }
 
-/** Points in the order of a column, and the place of each in it. */
-interface Order {
-  of: Numbers;
-  order: Uint32Array;
-  rank: Uint32Array;
-}
-
 export type Direction = 'x' | 'y';
 export type Logs = Record<Direction, boolean>;
 
@@ -184,7 +177,6 @@ export class ChartModel {
 
   // --- from a place to a point and back
   #grid = $derived.by(() => (this.data.kind === 'points' ? new PointGrid(this.x, this.y) : undefined));
-  #orders: Partial<Record<Direction, Order>> = {};
 
   constructor(given: () => ChartData) {
     this.#given = given;
@@ -283,56 +275,6 @@ export class ChartModel {
     return extent ? roomy(extent, 0.06) : this.#home.y;
   }
 
-  /** The point that a key leads to: points by their x or y, lines along x and up to the next, bars in their order. */
-  neighbour(from: number | undefined, key: string): number | undefined {
-    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 1, ArrowDown: -1, Home: -Infinity, End: Infinity }[key];
-    if (by === undefined || !this.count) return undefined;
-    const sideways = key !== 'ArrowUp' && key !== 'ArrowDown';
-    if (this.data.kind === 'points') return this.#along(sideways ? 'x' : 'y', from, by);
-    if (this.bars) return clamp((from ?? (by < 0 ? this.count : -1)) + (sideways ? by : -by), this.count);
-    const [l, step] =
-      from === undefined ? [0, by < 0 ? this.steps : -1] : [Math.floor(from / this.steps), from % this.steps];
-    return sideways ? this.#stepBy(l, step, by) : this.#nextLine(l, Math.max(0, Math.min(this.steps - 1, step)), by);
-  }
-
-  #along(direction: Direction, from: number | undefined, by: number): number | undefined {
-    const { order, rank } = this.#order(direction);
-    if (!order.length) return undefined;
-    return order[clamp((from === undefined ? (by < 0 ? order.length : -1) : rank[from]) + by, order.length)];
-  }
-
-  #order(direction: Direction): Order {
-    const known = this.#orders[direction];
-    if (known?.of === this[direction]) return known;
-    const [own, other] = direction === 'x' ? [this.x, this.y] : [this.y, this.x];
-    const order = Uint32Array.from(own.keys())
-      .filter((i) => Number.isFinite(own[i]) && Number.isFinite(other[i]))
-      .sort((a, b) => own[a] - own[b] || other[a] - other[b] || a - b);
-    const rank = new Uint32Array(own.length);
-    order.forEach((i, k) => (rank[i] = k));
-    return (this.#orders[direction] = { of: own, order, rank });
-  }
-
-  /** Along a line, over what cannot be drawn. */
-  #stepBy(l: number, from: number, by: number): number | undefined {
-    const direction = by < 0 ? -1 : 1;
-    const goal = clamp(from + by, this.steps);
-    for (let step = goal; step >= 0 && step < this.steps; step += Number.isFinite(by) ? direction : -direction) {
-      if (this.drawable(l * this.steps + step)) return l * this.steps + step;
-    }
-    return undefined;
-  }
-
-  #nextLine(l: number, step: number, by: number): number | undefined {
-    const here = this.y[l * this.steps + step];
-    let best: number | undefined;
-    for (let other = 0; other < this.lineCount; other++) {
-      const away = (this.y[other * this.steps + step] - here) * by;
-      if (away > 0 && (best === undefined || away < (this.y[best] - here) * by)) best = other * this.steps + step;
-    }
-    return best;
-  }
-
   // --- zoom
   /** Zoom about a place of the plot (CSS pixels); its middle where none is given. */
   zoom(factor: number, at?: { x: number; y: number }): void {
@@ -402,8 +344,4 @@ function line([from, to]: Stretch, start: number, end: number): Line {
 function same(a: Stretch, b: Stretch): boolean {
   const slack = 1e-9 * (b[1] - b[0]);
   return Math.abs(a[0] - b[0]) < slack && Math.abs(a[1] - b[1]) < slack;
-}
-
-function clamp(i: number, count: number): number {
-  return Math.max(0, Math.min(count - 1, i));
 }
