@@ -182,8 +182,8 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):
 
 def test_a_view_of_a_later_mechviz_is_named(tmp_path):
     path = tmp_path / "x.json"
-    path.write_text(broken().replace('"kind": "tokens"', '"kind": "lens"'))
-    with pytest.raises(ValueError, match=r"x.json holds a 'lens' view, which mechviz .* does not have"):
+    path.write_text(broken().replace('"kind": "tokens"', '"kind": "hologram"'))
+    with pytest.raises(ValueError, match=r"x.json holds a 'hologram' view, which mechviz .* does not have"):
         mv.open(path)
 
 

@@ -40,7 +40,7 @@ PYTHON_FLOORS = [
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
     ["page", "figure_file", "widget", "_*_still", "_plotly"],
     ["notebook"],
-    ["view"],
+    ["view", "_view_files"],
     ["_svelte/*"],
     ["views/*", "svelte"],
 ]

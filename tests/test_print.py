@@ -255,6 +255,17 @@ def test_a_page_can_be_paper(browser, browser_here, tmp_path):
     page.close()
 
 
+def test_a_component_of_ones_own_is_saved_as_any_view(browser_here, tmp_path):
+    pytest.importorskip("py_mini_racer")
+    path = tmp_path / "Own.svelte"
+    path.write_text("<script>let { n } = $props();</script><p>n is {n}</p><button>more</button>")
+    view = mv.svelte(path)(n=3)
+    assert view.png(scale=1).startswith(b"\x89PNG")
+    assert view.pdf().startswith(b"%PDF")
+    assert {"n is 3", "more"} <= set(texts(view.svg()))
+    assert "more" not in texts(view.svg(paper=True))
+
+
 # --- where the numbers come from
 
 

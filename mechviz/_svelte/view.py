@@ -13,6 +13,7 @@ import numpy as np
 
 from mechviz._svelte.data import from_props, to_props
 from mechviz._svelte.signature import Default
+from mechviz.version import __version__
 from mechviz.view import Spec, View
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ class ComponentView(View):
             "bindable": [prop["name"] for prop in component.props if prop["bindable"]],
             "written": self._origin,
             "failed": component.failed,
-            "frame": {"title": title if isinstance(title, str) else component.name},
+            "frame": {
+                "title": title if isinstance(title, str) else component.name,
+                "made": {"mechviz": __version__, "provenance": {"component": component.path.name}},
+            },
         }
         return Spec(
             "svelte",
