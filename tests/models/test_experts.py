@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
 
 import pytest
 import torch
-from test_untouched import state
-from zoo import build, ids
+from transformers.integrations import use_experts_implementation
+from zoo import build, ids, state
 
 from mechviz import Neuron
 from mechviz.models import ablate, load, patch, steer
-from mechviz.models.experts import fused_experts
+from mechviz.models.experts import edited_experts, fused_experts, read_experts
 from mechviz.pattern import Unavailable
 
 ROUTED = ("mixtral", "gpt_oss", "deepseek_v3")
@@ -126,3 +127,40 @@ def test_experts_that_do_something_else_are_refused(monkeypatch):
     monkeypatch.setattr("mechviz.models.experts.written", lambda module, neurons, expert: neurons[:, :48] * 1.01)
     with pytest.raises(Unavailable, match="layer 1 has no experts that can be trusted: what its experts write"):
         traced("mixtral")[1].experts(1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"has_gate": False}, {"has_post_expert_norm": True}, {"is_transposed": True, "has_bias": True}]
+)
+def test_experts_of_every_make_that_transformers_knows(options):
+    # as Nemotron-H (no gate), Muse Spark (a norm behind each expert), and GPT-OSS have them
+    gate, turned, bias = options.get("has_gate", True), options.get("is_transposed"), options.get("has_bias")
+
+    @use_experts_implementation(**options)
+    class Fused(torch.nn.Module):
+        def __init__(self, config):
+            super().__init__()
+            self.num_experts, self.act_fn = 3, torch.nn.functional.silu
+            up, down = (16 if gate else 8, 6), (6, 8)
+            for name, shape in (("gate_up_proj" if gate else "up_proj", up), ("down_proj", down)):
+                shape = shape[::-1] if turned else shape
+                self.register_parameter(name, torch.nn.Parameter(torch.randn(3, *shape)))
+            if bias:
+                self.gate_up_proj_bias = torch.nn.Parameter(torch.randn(3, 16))
+                self.down_proj_bias = torch.nn.Parameter(torch.randn(3, 6))
+            self.post_expert_norm = torch.nn.LayerNorm(6)
+
+        def forward(self, tokens, experts, weights):
+            raise AssertionError("never called: transformers' own implementations are")
+
+    torch.manual_seed(0)
+    module = Fused(SimpleNamespace(_experts_implementation="batched_mm"))
+    given = torch.randn(5, 6), torch.tensor([[0, 1], [1, 2], [0, 2], [2, 1], [1, 0]]), torch.rand(5, 2)
+    with torch.no_grad():
+        output = module(*given)
+        found = read_experts(module, given, {}, output, [])
+        assert found.neurons.shape == (5, 2, 8)
+        off = edited_experts(module, (given, {}), output, [ablate("L0E1N3")], (1, 5), 0)
+        (module.down_proj[1, 3] if turned else module.down_proj[1, :, 3]).zero_()
+        torch.testing.assert_close(off, module(*given), atol=1e-5, rtol=1e-5)
+    assert not torch.equal(off[0], output[0]) and torch.equal(off[2], output[2])  # token 2 is not sent to expert 1
