@@ -168,6 +168,8 @@ def _build(call: AttentionCall, batch: int) -> TorchFactored:
         rule = _describe(mask, queries.shape[1])
         if rule is not None:
             causal, (window, mask) = True, rule
+        elif mask.shape[1] > 1 and torch.equal(mask, mask[:, :1].expand_as(mask)):  # padding, the same for every query
+            mask = None if bool(mask.all()) else mask[:, :1].clone()
     if bias is not None:
         bias = bias[..., : keys.shape[1]]
     return TorchFactored(

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from transformers.modeling_utils import AttentionInterface
-from zoo import build, ids
+from zoo import build, build_other, ids
 
 from mechviz.models.capture import Recorder, StopForward, install, listen
 from mechviz.models.factored import pattern_of
@@ -49,6 +49,21 @@ def test_left_padding_beside_a_longer_text(name, implementation):
         # masks are kept as rules, not as matrices
         assert padded.causal and padded.window == whole.window == (8 if name == "mistral" else None)
         assert padded.mask.shape == (1, 1, 24) and whole.mask is None
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_padding_of_an_encoder_is_kept_as_a_rule(implementation):
+    model, inputs = build_other("bert", attn_implementation=implementation)
+    eager, _ = build_other("bert", attn_implementation="eager")
+    mask = torch.tensor([[1] * 17 + [0] * 7])
+    recorder = Recorder()
+    with torch.no_grad(), listen(recorder):
+        model(**inputs, attention_mask=mask)
+        expected = eager(**inputs, attention_mask=mask, output_attentions=True).attentions
+    for call, weights in zip(recorder.calls[:3], expected, strict=True):
+        pattern = pattern_of(call)
+        torch.testing.assert_close(pattern.dense(), weights[0], atol=1e-5, rtol=0)
+        assert not pattern.causal and pattern.mask.shape == (1, 1, 24)  # not a matrix
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 2e-3)])
