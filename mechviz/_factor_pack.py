@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,21 @@ def weights_of(packed: PackedHead) -> np.ndarray:
         scores = _scores(packed, rows, cols)
         out[rows, cols] = np.exp(scores - packed.normaliser[rows, None])
     return out
+
+
+def weights_from(props: Mapping[str, Any], numbers: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """`weights_of` with the column of the sink, from what a view's component is given.
+
+    Args:
+        props: The fields of a `PackedHead` by name, its arrays as they travel.
+        numbers: Takes such an array and returns its numbers.
+    """
+    arrays = ("queries", "keys", "normaliser", "sink", "mask")
+    own: dict[str, Any] = {f.name: props[f.name] for f in fields(PackedHead)}
+    own |= {name: numbers(own[name]) for name in arrays if own[name] is not None}
+    found = PackedHead(**own)
+    weights = weights_of(found)
+    return weights if found.sink is None else np.concatenate([weights, found.sink[:, None]], axis=1)
 
 
 def _keys_only(x: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mechviz._factor_pack import weights_from
 from mechviz.bundle import tokens_css
 from mechviz.still import ramp
 
@@ -201,7 +202,7 @@ def _attention(
     first = heads[props["open"]]
     picked = [*selection["layers"][:1], first["layer"]][0], [*selection["heads"][:1], first["head"]][0]
     head = next((head for head in heads if (head["layer"], head["head"]) == picked), first)
-    weights = _numbers(head["values"]).astype(np.float64)
+    weights = _weights(head["values"]).astype(np.float64)
     if props["causal"]:
         weights = np.where(np.tri(*weights.shape, dtype=bool), weights, np.nan)
     queries, keys = (list(map(_plain, (tokens or props["tokens"])["label"])) for tokens in (None, props["key_tokens"]))
@@ -255,6 +256,11 @@ def _plain(text: str) -> str:
 
 def _numbers(array: Any) -> np.ndarray:
     return array.numbers()
+
+
+def _weights(values: Any) -> np.ndarray:
+    """A head of attention, [query, key]: as it is, or computed from its queries and keys."""
+    return weights_from(values, _numbers) if isinstance(values, Mapping) else _numbers(values)
 
 
 def _names(props: Mapping[str, Any], count: int) -> list[str]:

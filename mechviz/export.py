@@ -30,7 +30,8 @@ _STYLE = (
     "*{{caret-color:transparent}}{more}</style></head>"
 )
 # Of js/src/mount.ts: a figure that is drawn says so, and one that cannot be says why instead.
-_DRAWN = "[...document.querySelectorAll('.figure')].every(figure => figure.querySelector('[data-mechviz-drawn]'))"
+_DRAWN = """[...document.querySelectorAll('.figure')].map(figure => figure.querySelector('[data-mechviz-drawn]'))
+.every(host => host && !host.shadowRoot.querySelector('[data-busy]'))"""
 _FAILED = """[...document.querySelectorAll('.mechviz:not([data-mechviz-drawn])')]
 .map(host => host.shadowRoot?.lastElementChild?.textContent ?? '').filter(text => text.includes('could not draw'))"""
 _SVG = "document.querySelector('[data-mechviz-drawn]').mechvizSvg({})"

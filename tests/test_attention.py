@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mechviz as mv
-from mechviz import wire
+from mechviz import figure_file, wire
+from mechviz._factor_pack import weights_from
 from mechviz.pattern import Dense, Factored, PatternStack
 from mechviz.views import _pattern_layers
 from mechviz.views._head_stats import STATISTICS, statistics, summarise
@@ -106,6 +107,54 @@ def test_large_factored_patterns_are_read_a_head_at_a_time(monkeypatch):
     assert all(callable(head["values"].source) for head in props(view)["heads"])
 
 
+@pytest.fixture
+def long_pattern(monkeypatch) -> Factored:
+    """Two heads of 200 tokens and width 16, seen as a pattern that is too large to be held."""
+    monkeypatch.setattr(_pattern_layers, "HELD_BYTES", 0)
+    return Factored(*np.random.default_rng(1).normal(size=(2, 2, 200, 16)).astype(np.float32))
+
+
+def long_view(pattern: Factored, **options) -> mv.View:
+    return mv.attention([f" t{i}" for i in range(pattern.shape[1])], pattern, **options)
+
+
+def test_long_factored_patterns_travel_as_queries_and_keys(long_pattern):
+    # 200 * 201 / 2 weights of two bytes are 40,200 bytes; 2 * 200 * 16 numbers and 200 normalisers 13,600.
+    view = long_view(long_pattern)
+    heads = props(view)["heads"]
+    for i, head in enumerate(heads):
+        values = head["values"]
+        assert {values[name].encode().header["dtype"] for name in ("queries", "keys")} == {"float16"}
+        assert sum(len(values[name].encode().data) for name in ("queries", "keys", "normaliser")) == 13_600
+        got = weights_from(values, decoded)
+        error = np.abs(got - long_pattern.head(i)).max()
+        assert 0 < error <= values["error"] <= 1e-3
+    assert "float16 queries and keys" in next(view._specs()).provenance["precision"]
+    np.testing.assert_array_equal(view.answer("0", "value", {"head": 1, "query": 7}), long_pattern.rows(1, [7])[0])
+    first, again = (shown["heads"][1]["values"] for shown in (props(view), json_round_trip(view)))
+    np.testing.assert_array_equal(weights_from(again, decoded), weights_from(first, decoded))
+
+
+def json_round_trip(view: mv.View) -> dict:
+    text = figure_file.write(view._figure_data())
+    return dict(figure_file.read(text, "figure").views["0"].props)
+
+
+def test_a_precision_that_is_asked_for_is_kept(long_pattern):
+    for precision in ("sqrt8", "float16"):
+        view = long_view(long_pattern, precision=precision)
+        assert {head["values"].precision for head in props(view)["heads"]} == {precision}
+
+
+def test_the_column_of_a_sink_travels_with_the_factors(long_pattern):
+    long_pattern.sinks = np.array([0.5, -0.5], np.float32)
+    for i, head in enumerate(props(long_view(long_pattern))["heads"]):
+        got = weights_from(head["values"], decoded)
+        assert got.shape == (200, 201)
+        np.testing.assert_allclose(got.sum(1), 1, atol=1e-5)
+        np.testing.assert_allclose(got[:, -1], long_pattern.sink(i), atol=1e-3)
+
+
 def test_true_numbers_and_names():
     one = mv.attention(WORDS, PATTERN[0], layers=[5], heads=[1, 4, 6], head=mv.Head(5, 4))
     assert [head["name"] for head in props(one)["heads"]] == ["L5H1", "L5H4", "L5H6"]
@@ -164,7 +213,13 @@ def test_as_many_other_tokens_are_still_other_tokens():
         (WORDS, np.zeros((0, N, N)), {}, ValueError, r"at least one head, query and key; got shape \(0, 5, 5\)"),
         (WORDS, np.zeros((0, 2, N, N)), {}, ValueError, "at least one layer"),
         (WORDS, [], {}, ValueError, "pattern must hold at least one layer; got an empty list"),
-        (WORDS, PatternStack({}, missing={0: "no softmax"}), {}, ValueError, r"got none \(no pattern of layer 0: no softmax\)"),
+        (
+            WORDS,
+            PatternStack({}, missing={0: "no softmax"}),
+            {},
+            ValueError,
+            r"got none \(no pattern of layer 0: no softmax\)",
+        ),
         (
             WORDS,
             [PATTERN[0], PATTERN[0][:, :4, :4]],

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from mechviz import wire
+from mechviz._factor_pack import PackedHead, pack
+from mechviz._sink import SinkColumn
 from mechviz.arrays import Quantity
-from mechviz.pattern import Dense
+from mechviz.pattern import Dense, Factored
 from mechviz.views._head_stats import Summary
 from mechviz.views._pattern_heads import HeadSource
 from mechviz.views._quantity import check_symmetric
@@ -73,6 +75,38 @@ def values_of(head: HeadSource, summary: Summary, encoding: Encoding, *, lazy: b
         # The array itself, not a function: the same memory is then known again when the view is updated.
         return wire.Array(head.weights(), **options)
     return wire.Array(head.weights, shape=head.pattern.shape[1:], **options)
+
+
+def factors_of(head: HeadSource, weights: np.ndarray, causal: bool) -> PackedHead | None:
+    """A head as queries and keys, where it has them and they take fewer bytes than its `weights` in float16."""
+    with_sink = isinstance(head.pattern, SinkColumn)
+    pattern = head.pattern.pattern if isinstance(head.pattern, SinkColumn) else head.pattern
+    if not isinstance(pattern, Factored):
+        return None
+    queries, keys = weights.shape
+    limit = queries * (queries + 1) if causal else 2 * queries * keys
+    packed = pack(pattern, head.column, weights[:, :-1] if with_sink else weights, limit=limit)
+    if packed is not None and with_sink and packed.sink is None:  # another layer has one
+        return replace(packed, sink=np.zeros(queries, np.float32))
+    return packed
+
+
+def factor_props(packed: PackedHead, *, lazy: bool) -> dict[str, Any]:
+    """What js/src/pattern/factored.ts reads as FactorsJson."""
+    arrays = {
+        name: None if array is None else wire.Array(array, lazy=lazy)
+        for name in ("queries", "keys", "normaliser", "sink", "mask")
+        for array in [getattr(packed, name)]
+    }
+    rule = {name: getattr(packed, name) for name in ("causal", "window", "offset", "softcap")}
+    # The browser adds up in another order, and keeps its cells as float32.
+    return {**arrays, **rule, "error": packed.error + 1e-7, "precision": packed.queries.dtype.name}
+
+
+def said_precision(encoding: Encoding, packed: Sequence[PackedHead | None]) -> str:
+    """What provenance says: "float16", or "float16 queries and keys"."""
+    said = {encoding.precision if head is None else f"{head.queries.dtype.name} queries and keys" for head in packed}
+    return ", ".join(sorted(said))
 
 
 def thumbs_of(found: Sequence[Summary], causal: bool) -> wire.Array:

@@ -22,9 +22,12 @@ from mechviz.views._pattern_layers import check_labels, check_order, layers_of, 
 from mechviz.views._pattern_wire import (
     beyond,
     encoding_of,
+    factor_props,
+    factors_of,
     pooling_of,
     quantity_of,
     row_total,
+    said_precision,
     thumb_size,
     thumbs_of,
     values_of,
@@ -81,8 +84,10 @@ def attention(
         limits: Weights at the two ends of the scale. By default 0 and 1, or where there are weights beyond 1 or
             negative ones, the largest size in `pattern`.
         precision: How weights travel: "float32", "float16" or "sqrt8" (8 bits of the square root, for weights in 0 …
-            1), "exact" for the dtype of `pattern`; "auto" takes float32 up to 1 MB, float16 up to 4 MB, then sqrt8. In a
-            live picture numbers are asked from the kernel and exact all the same; elsewhere they say their error.
+            1), "exact" for the dtype of `pattern`; "auto" takes float32 up to 1 MB, float16 up to 4 MB, then sqrt8. Of a
+            long text's ``trace.attention`` it sends a head's queries and keys where these are fewer bytes and give every
+            weight to within 1e-3. In a live picture numbers are asked from the kernel and exact all the same; elsewhere
+            they say their error.
         title: Heads the picture.
 
     A model with attention sinks has one column more, "sink", behind the keys: the part of each row that goes to no token.
@@ -119,7 +124,11 @@ def attention(
     thumb = thumb_size(len(sources))
     said = named(carried_quantity(pattern), name, None, scale, limits)
     look: dict[str, Any] = {"causal": triangle, "thumb": thumb, "rule": pooling_of(said), "same_tokens": same}
-    found = [summarise(source.weights(), **look) for source in sources]
+    found, packed = [], []
+    for source in sources:
+        weights = source.weights()
+        found.append(summarise(weights, **look))
+        packed.append(factors_of(source, weights, triangle) if precision == "auto" else None)
     quantity = quantity_of(found, said)
     ends = quantity.limits or (0.0, 1.0)
     encoding = encoding_of(sources, found, triangle, precision)
@@ -127,7 +136,8 @@ def attention(
     def head_props(i: int) -> dict[str, Any]:
         source, summary = sources[i], found[i]
         place = {"row": source.row, "column": source.column, "layer": source.layer, "head": numbers[source.column]}
-        values = values_of(source, summary, encoding, lazy=encoding.lazy and i != opened)
+        later, factors = encoding.lazy and i != opened, packed[i]
+        values = factor_props(factors, lazy=later) if factors else values_of(source, summary, encoding, lazy=later)
         counts = beyond(source, summary, ends, triangle)
         return {**place, "name": source.name, "values": values, "nan": summary.nan, **counts}
 
@@ -153,7 +163,8 @@ def attention(
         },
         title=title,
         site=first.name,
-        provenance={**text.provenance, "precision": encoding.precision} | ({"missing": missing} if missing else {}),
+        provenance={**text.provenance, "precision": said_precision(encoding, packed)}
+        | ({"missing": missing} if missing else {}),
         answers={"value": lambda args: sources[args["head"]].line(args)},
         still=lambda: attention_still(
             np.tril(first.weights()) if triangle else first.weights(),

@@ -3,11 +3,17 @@ import { untrack } from 'svelte';
 import { Superseded } from '../backend';
 import { LazyArray, type Figure } from '../figure.svelte';
 import { Dense } from '../pattern/dense';
-import { outweighs, type Direction, type Line } from '../pattern/pattern';
+import { Factored, type FactorsJson } from '../pattern/factored';
+import { outweighs, type Direction, type Line, type Pattern } from '../pattern/pattern';
 import { errorOf, type NdArray } from '../wire';
 
 /** Milliseconds after which the reader is told what is awaited. */
 const [LOADING, LATE] = [250, 1500];
+
+/** An array, here or fetched when the head is opened. */
+type Part = NdArray | LazyArray;
+/** What a head travels as: its weights, or its queries and keys. */
+export type HeadValues = Part | FactorsJson<Part>;
 
 /** Which head, and which of its rows or columns. */
 export interface Asked {
@@ -16,7 +22,7 @@ export interface Asked {
   view: string;
   /** Index of the head among those of the view. */
   head: number;
-  values: NdArray | LazyArray;
+  values: HeadValues;
   causal: boolean;
   signed: boolean;
   direction: Direction;
@@ -32,29 +38,37 @@ export class OpenHead {
   /** The kernel's own numbers are awaited, likewise. */
   late = $state(false);
   /** A row or column from the kernel, what it answers, and the numbers that were shown when it was asked. */
-  #answered = $state.raw<{ question: string; array: NdArray; line: Line }>();
+  #answered = $state.raw<{ question: string; pattern: Pattern; line: Line }>();
   #asked: () => Asked;
 
   #values = $derived.by(() => this.#asked().values);
-  #array = $derived(this.#values instanceof LazyArray ? this.#values.value : this.#values);
+  #parts = $derived(partsOf(this.#values));
+  // Each by itself: what is pointed at changes with the pointer, and the head must not be made again for that.
+  #causal = $derived.by(() => this.#asked().causal);
+  #signed = $derived.by(() => this.#asked().signed);
   #question = $derived.by(() => {
     const { head, direction, subject } = this.#asked();
     return `${head} ${direction} ${subject}`;
   });
   /** Undefined until its numbers are here. */
-  pattern = $derived.by(() => {
-    const { causal, signed } = this.#asked();
-    return this.#array && new Dense(this.#array, causal, signed);
+  pattern = $derived.by((): Pattern | undefined => {
+    const values = this.#values;
+    if (!this.#parts.every(arrayOf)) return undefined;
+    if (!isFactors(values)) return new Dense(arrayOf(values)!, this.#causal, this.#signed);
+    const { queries, keys, normaliser, sink, mask } = values;
+    const [q, k, n] = [queries, keys, normaliser].map((part) => arrayOf(part)!);
+    const [s, m] = [sink, mask].map((part) => (part && arrayOf(part)) ?? null);
+    return new Factored({ ...values, queries: q, keys: k, normaliser: n, sink: s, mask: m }, this.#causal);
   });
   /** This copy does not hold the head. */
-  absent = $derived(this.#values instanceof LazyArray && this.#values.absent);
+  absent = $derived(isAbsent(this.#values));
   #carried = $derived.by(() => {
     const { direction, subject } = this.#asked();
     return this.pattern?.line(direction, subject);
   });
   /** What the kernel has said about this row or column of these numbers: after an update it has said nothing yet. */
   #answer = $derived(
-    this.#answered?.question === this.#question && this.#answered.array === this.#array
+    this.#answered?.question === this.#question && this.#answered.pattern === this.pattern
       ? this.#answered.line
       : undefined,
   );
@@ -70,15 +84,15 @@ export class OpenHead {
 
   /** How far a number of the line may be from the model's. */
   errorOf(value: number): number {
-    return this.exact || !this.pattern ? 0 : errorOf(value, this.pattern.precision);
+    return this.exact || !this.pattern ? 0 : (this.pattern.error ?? errorOf(value, this.pattern.precision));
   }
 
   #fetch(): (() => void) | undefined {
-    const values = this.#values;
+    const awaited = this.#parts.filter((part) => part instanceof LazyArray && !part.value && !part.absent);
     this.problem = '';
-    if (!(values instanceof LazyArray) || values.value || values.absent) return;
+    if (!awaited.length) return;
     const told = this.#tell((on) => (this.loading = on), LOADING);
-    values.load().then(told, (error: Error) => {
+    Promise.all(awaited.map((part) => (part as LazyArray).load())).then(told, (error: Error) => {
       told();
       this.problem = error.message;
     });
@@ -102,10 +116,10 @@ export class OpenHead {
 
   #ask(): (() => void) | undefined {
     // Along a row the question stays the same, and is asked once.
-    const [question, array] = [this.#question, this.#array];
+    const [question, pattern] = [this.#question, this.pattern];
     const { figure, view, head, direction, subject } = untrack(this.#asked);
     const carried = untrack(() => this.#carried);
-    if (!figure.live || !array || array.precision === 'exact' || !carried) return;
+    if (!figure.live || !pattern || pattern.precision === 'exact' || !carried) return;
     const told = this.#tell((on) => (this.late = on), LATE);
     figure.ask(view, 'value', { head, [direction === 'by' ? 'key' : 'query']: subject }).then(
       (answer) => {
@@ -113,7 +127,7 @@ export class OpenHead {
         const whole = answer?.arrays[0]?.data;
         if (!whole) return;
         const values = whole.subarray(carried.start, carried.start + carried.values.length);
-        this.#answered = { question, array, line: { start: carried.start, values } };
+        this.#answered = { question, pattern, line: { start: carried.start, values } };
         this.problem = '';
       },
       (error) => {
@@ -123,6 +137,26 @@ export class OpenHead {
     );
     return told;
   }
+}
+
+function isFactors(values: HeadValues): values is FactorsJson<Part> {
+  return 'queries' in values;
+}
+
+/** The arrays that a head is made of. */
+function partsOf(values: HeadValues): Part[] {
+  if (!isFactors(values)) return [values];
+  const { queries, keys, normaliser, sink, mask } = values;
+  return [queries, keys, normaliser, sink, mask].filter((part) => part !== null);
+}
+
+function arrayOf(part: Part): NdArray | undefined {
+  return part instanceof LazyArray ? part.value : part;
+}
+
+/** Whether this copy of a figure leaves the head out. */
+export function isAbsent(values: HeadValues): boolean {
+  return partsOf(values).some((part) => part instanceof LazyArray && part.absent);
 }
 
 /** Position of a line's largest weight (signed: furthest from zero); undefined where none is a number. */

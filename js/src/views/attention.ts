@@ -1,13 +1,14 @@
 /** What mechviz/views/attention.py sends, and how what is pointed at becomes a row or a column. */
-import type { LazyArray, Hover } from '../figure.svelte';
+import type { Hover } from '../figure.svelte';
 import type { Focus } from '../parts/heatmap';
 import type { Head } from '../parts/headgrid';
+import type { HeadValues } from '../parts/openhead.svelte';
 import type { Total } from '../parts/rowreadout';
-import type { Direction, Tile } from '../pattern/pattern';
+import type { Direction, Pattern, Tile } from '../pattern/pattern';
 import { tick } from '../number';
 import type { Curve, Scale } from '../scale';
 import type { Selection } from '../selection';
-import { errorOf, type NdArray, type Precision } from '../wire';
+import { errorOf, type NdArray } from '../wire';
 import { say } from '../words';
 import type { FrameJson, TokensJson } from './types';
 
@@ -37,8 +38,8 @@ export interface AttentionProps {
 }
 
 export interface HeadJson extends Head {
-  /** [query, key] */
-  values: NdArray | LazyArray;
+  /** [query, key], or what that is made of. */
+  values: HeadValues;
   /** How many weights are not a number, or outside of the limits. */
   nan: number;
   above: number;
@@ -114,10 +115,18 @@ export function inDecimals(limit: number): boolean {
 }
 
 /** How exact the numbers are, for the foot; `answered` where the model's own have come from the kernel. */
-export function exactness(precision: Precision, answered: boolean, limit: number): string {
+export function exactness(
+  { precision, error: bound }: Pick<Pattern, 'precision' | 'error'>,
+  answered: boolean,
+  limit: number,
+): string {
   if (precision === 'exact') return say(inDecimals(limit) ? 'attention.exact4' : 'attention.exact');
-  const name = precision === 'sqrt8' ? say('attention.sqrt8') : precision;
+  const factors = bound !== undefined;
+  const name =
+    precision === 'sqrt8' ? say('attention.sqrt8') : factors ? say('attention.factors', { precision }) : precision;
   if (answered) return say('attention.live', { precision: name });
+  // A measured bound is rounded up: what is said then holds.
+  if (factors) return say('attention.bound', { precision: name, error: Math.ceil(bound * 1e5) / 1e5 });
   const error = Number(errorOf(limit, precision).toPrecision(1));
   return say('attention.error', { precision: name, error, limit: tick(limit) });
 }
