@@ -99,7 +99,15 @@ def template(go: Any, theme: Theme) -> Any:
                 "sequentialminus": colorscale("ember", theme)[::-1],
                 "diverging": colorscale("signed", theme),
             },
-            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 8, "ticks": ""}},
+            "coloraxis": {
+                "colorbar": {
+                    "outlinewidth": 0,
+                    "thickness": 8,
+                    "ticks": "",
+                    "tickfont": {"size": 10, "color": color["fg3"]},
+                    "title": {"font": {"size": 11, "color": color["fg2"]}, "side": "right"},
+                }
+            },
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": {"font": {"family": _SANS, "size": 12}},
@@ -218,10 +226,18 @@ def _attention(
     figure.update_layout(
         title=_plain(" ".join((props["frame"]["title"], head["name"]))),
         coloraxis=_coloraxis(props["scale"], props["quantity"], theme),
-        xaxis={**side, "title": "key", "side": "top", "tickangle": -90, **_ticks(keys, every_k)},
+        xaxis={
+            **side,
+            "title": "key",
+            "side": "top",
+            "constrain": "domain",
+            "constraintoward": "left",
+            "tickangle": -90,
+            **_ticks(keys, every_k),
+        },
         yaxis={
             **side,
-            "title": "query",
+            "title": {"text": "query", "standoff": 8},
             "autorange": "reversed",
             "scaleanchor": "x",
             "constrain": "domain",
