@@ -23,7 +23,9 @@ from mechviz.view import make_page as page
 from mechviz.views.attention import attention
 from mechviz.views.bars import bars
 from mechviz.views.heatmap import heatmap
+from mechviz.views.lens import lens
 from mechviz.views.lines import lines
+from mechviz.views.predictions import predictions
 from mechviz.views.scatter import scatter
 from mechviz.views.tokens import tokens
 
@@ -55,11 +57,13 @@ __all__ = [
     "from_cache",
     "heatmap",
     "knock_out",
+    "lens",
     "lines",
     "load",
     "output",
     "page",
     "patch",
+    "predictions",
     "row",
     "scatter",
     "steer",

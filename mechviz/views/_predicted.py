@@ -1,0 +1,207 @@
+"""What `mv.predictions` and `mv.lens` share: logits to the most probable tokens, and numbers about what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from mechviz import wire
+from mechviz._visible import visible
+from mechviz._vocabulary import Vocabulary
+from mechviz.arrays import to_numpy
+from mechviz.text import Tokens
+
+_MOST_ENTRIES = 1 << 22
+_CHUNK = 64  # positions worked on at once: 64 × 150,000 entries are 38 MB
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """All [layer, position] but for the first two; NaN where a row of logits holds one.
+
+    Args:
+        ids: The most probable tokens, [layer, position, k], the first one first.
+        probabilities: Theirs.
+        entropy: Of the distribution, in nats.
+        kl: From the last layer's distribution to this one's, in nats.
+        rank: Of the target among all tokens, from 1; NaN without one.
+        target_probability: Its probability.
+    """
+
+    ids: np.ndarray
+    probabilities: np.ndarray
+    entropy: np.ndarray
+    kl: np.ndarray
+    rank: np.ndarray
+    target_probability: np.ndarray
+    targets: np.ndarray
+
+
+def layers_of(logits: Any, positions: int) -> list[np.ndarray]:
+    """[layer, position, vocab], or a list of [position, vocab], as one array a layer."""
+    if isinstance(logits, Sequence) and len(logits) and all(getattr(item, "ndim", 0) == 2 for item in logits):
+        found = [to_numpy(item, name=f"logits[{i}]") for i, item in enumerate(logits)]
+    else:
+        array = to_numpy(logits, name="logits")
+        if array.ndim != 3:
+            raise ValueError(f"logits must have shape (layer, position, vocab); got {array.shape}")
+        found = list(array)
+    if not found:
+        raise ValueError("logits must hold at least one layer; got none")
+    for i, layer in enumerate(found):
+        check_logits(layer, positions, found[0].shape[-1], name=f"logits[{i}]")
+    return found
+
+
+def check_logits(logits: np.ndarray, positions: int, vocab: int | None = None, *, name: str = "logits") -> None:
+    """Raise a ValueError unless they are [position, vocab]."""
+    wanted = f"(position, vocab) == ({positions}, {'…' if vocab is None else vocab})"
+    if logits.ndim != 2 or logits.shape[0] != positions or not logits.shape[1] or vocab not in (None, logits.shape[1]):
+        hint = "; one text has no batch axis: pass logits[0]" if logits.ndim == 3 and logits.shape[0] == 1 else ""
+        raise ValueError(f"{name} must have shape {wanted}; got {logits.shape}{hint}")
+
+
+def count_of(k: Any, vocab: int, cells: int) -> int:
+    """How many tokens are kept of each distribution."""
+    try:
+        wanted = index(k)
+    except TypeError:
+        raise TypeError(f"k must be a number of tokens; got {k!r}") from None
+    if wanted < 1:
+        raise ValueError(f"k must be at least 1; got {wanted}")
+    wanted = min(wanted, vocab)
+    if cells * wanted > _MOST_ENTRIES:
+        raise ValueError(
+            f"k={wanted} makes {cells * wanted:,} entries, more than {_MOST_ENTRIES:,}: show fewer positions"
+        )
+    return wanted
+
+
+def targets_of(target: Any, text: Tokens, vocab: int) -> np.ndarray | None:
+    """The token whose rank is told at each position; −1 where there is none. "next" is the one that follows.
+
+    Raises:
+        TypeError: `target` is none of what it may be.
+        ValueError: an id is not in the vocabulary, or the tokens have no ids to say which one follows.
+    """
+    n = len(text)
+    if target is None:
+        return None
+    if isinstance(target, str):
+        if target != "next":
+            raise ValueError(f'target must be "next", a token id, or one for each position; got {target!r}')
+        if text.ids is None:
+            raise ValueError('target="next" needs tokens that know their ids (Tokens, such as trace.tokens)')
+        found = np.array([*text.ids[1:], -1], np.int64)
+    else:
+        ids = to_numpy(target, name="target")
+        if ids.dtype.kind not in "iu" or ids.shape not in ((), (n,)):
+            raise TypeError(
+                f"target must be a token id, or one for each of {n} positions; got {ids.dtype} of shape {ids.shape}"
+            )
+        found = np.broadcast_to(ids, (n,)).astype(np.int64)
+    if found.max(initial=-1) >= vocab or found.min(initial=0) < -1:
+        raise ValueError(
+            f"target must hold token ids 0 … {vocab - 1}, or -1 for none; got {found.min()} … {found.max()}"
+        )
+    return found
+
+
+def predicted(layers: Sequence[np.ndarray], k: int, targets: np.ndarray | None) -> Predicted:
+    """Work out what every layer predicts. Without `targets`, the last layer's most probable token is the target."""
+    n = layers[0].shape[0]
+    shape = (len(layers), n)
+    ids, probabilities = np.zeros((*shape, k), np.int32), np.zeros((*shape, k), np.float32)
+    numbers = {name: np.full(shape, np.nan, np.float32) for name in ("entropy", "kl", "rank", "target_probability")}
+    chosen = np.full(n, -1, np.int64) if targets is None else targets
+    for start in range(0, n, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        last = _log_softmax(layers[-1][part])
+        if targets is None:
+            chosen[part] = np.nan_to_num(last, nan=-np.inf).argmax(-1)
+        wanted = chosen[part]
+        for layer in range(len(layers) - 1, -1, -1):
+            log = last if layer == len(layers) - 1 else _log_softmax(layers[layer][part])
+            weights, own = np.exp(last), np.exp(log)
+            top = _few(log, k)
+            ids[layer, part] = top
+            probabilities[layer, part] = np.take_along_axis(own, top, -1)
+            with np.errstate(invalid="ignore"):
+                numbers["entropy"][layer, part] = -np.where(own == 0, 0, own * log).sum(-1)
+                numbers["kl"][layer, part] = np.where(weights == 0, 0, weights * (last - log)).sum(-1).clip(0)
+            mine = np.take_along_axis(log, wanted.clip(0)[:, None], -1)
+            known = (wanted >= 0) & ~np.isnan(mine[:, 0])
+            numbers["rank"][layer, part] = np.where(known, 1 + (log > mine).sum(-1), np.nan)
+            numbers["target_probability"][layer, part] = np.where(known, np.exp(mine[:, 0]), np.nan)
+    return Predicted(ids, probabilities, targets=chosen, **numbers)
+
+
+def _few(log: np.ndarray, k: int) -> np.ndarray:
+    """The k largest of each row, the largest first; equal ones in the order of the vocabulary."""
+    known = np.nan_to_num(log, nan=-np.inf)
+    found = np.sort(np.argpartition(-known, min(k, known.shape[-1]) - 1, axis=-1)[:, :k], axis=-1)
+    order = np.argsort(-np.take_along_axis(known, found, -1), axis=-1, kind="stable")
+    return np.take_along_axis(found, order, -1)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """In float32, [position, vocab]; a row with NaN is NaN, and so is one of nothing but −∞."""
+    x = logits.astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = x - x.max(-1, keepdims=True)
+        return x - np.log(np.exp(x).sum(-1, keepdims=True, dtype=np.float64)).astype(np.float32)
+
+
+def names_of(vocabulary: Any, ids: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Labels of the tokens that occur, and for each id the place of its label.
+
+    Raises:
+        TypeError: `vocabulary` is neither a tokenizer, a list of strings nor a dict.
+        ValueError: it is shorter than the ids that occur.
+    """
+    unique, place = np.unique(ids, return_inverse=True)
+    wanted = unique.tolist()
+    place = place.reshape(ids.shape).astype(np.int32)
+    if vocabulary is None:
+        return [f"⟨id {i}⟩" for i in wanted], place
+    if isinstance(vocabulary, Mapping):
+        return [visible(str(vocabulary[i])) if i in vocabulary else f"⟨id {i}⟩" for i in wanted], place
+    if isinstance(vocabulary, Sequence | np.ndarray) and not isinstance(vocabulary, str):
+        if wanted and wanted[-1] >= len(vocabulary):
+            raise ValueError(f"vocabulary must hold a string for every id up to {wanted[-1]}; got {len(vocabulary)}")
+        return [visible(str(vocabulary[i])) for i in wanted], place
+    try:
+        pieces = Vocabulary(vocabulary)
+    except TypeError:
+        kind = type(vocabulary).__name__
+        raise TypeError(f"vocabulary must be a tokenizer, a list of strings or a dict by id; got a {kind}") from None
+    return [pieces[i].label for i in wanted], place
+
+
+def props_of(found: Predicted, vocabulary: Any) -> dict[str, Any]:
+    """As the browser is given them (js/src/parts/Predicted.svelte)."""
+    both = np.concatenate([found.ids.ravel(), found.targets.clip(0)])
+    names, place = names_of(vocabulary, both)
+    known = np.where(found.targets >= 0, place[found.ids.size :], -1).astype(np.int32)
+    return {
+        "names": names,
+        "top": wire.Array(place[: found.ids.size].reshape(found.ids.shape)),
+        "probabilities": wire.Array(found.probabilities),
+        "entropy": wire.Array(found.entropy),
+        "targets": wire.Array(known),
+        "rank": wire.Array(found.rank),
+        "target_probability": wire.Array(found.target_probability),
+    }
+
+
+def height_of(width: int, down: int, across: int, k: int, facts: int) -> int:
+    """Estimated height in CSS pixels at a width, laid out as js/src/parts/Predicted.svelte does."""
+    beside = width >= 760 and ((width - 332) / across >= 56 or (width - 60) / across < 28)
+    numbers = 18 * facts + 8
+    below = 0 if beside else 44 + (18 * k + numbers if width < 760 else max(18 * k, numbers))
+    cells = 90 + min(800, 24 * down)
+    return 56 + (max(cells, 24 + 18 * k + numbers) if beside else cells + below) + 44
