@@ -294,6 +294,8 @@ test('a figure is put on paper and taken off again', () => {
 
 test('numbers in cells are short, and of a tenth of the scale and more', () => {
   expect([0.95, 0.1, 1, 0.996, -0.304].map((v) => brief(v, 1))).toEqual(['.95', '.10', '1', '1', '−.30']);
+  // A limit of 1.02 costs no decimal.
+  expect([0.52, 1.02, -1.3].map((v) => brief(v, 1.02))).toEqual(['.52', '1', '−1.3']);
   expect([2.44, -2.44, 0.04].map((v) => brief(v, 5))).toEqual(['2.4', '−2.4', '']);
   expect([12.4, -123.4, 12345].map((v) => brief(v, 2e4))).toEqual(['12', '−123', '']);
   expect(brief(0.04, 0.1)).toBe(''); // two decimals would say little

@@ -164,7 +164,8 @@ export function numbersIn(tile: Tile, look: Look): CellNumber[] {
 export function brief(value: number, full: number): string {
   if (full < 0.5) return '';
   const size = Math.abs(value);
-  const text = size.toFixed(full <= 1 ? 2 : full < 10 ? 1 : 0).replace(/^0\./, '.');
+  const decimals = full < 2 && size < 0.995 ? 2 : full < 10 ? 1 : 0;
+  const text = size.toFixed(decimals).replace(/^0\./, '.');
   const short = Number(text) === 1 ? '1' : text;
   const whole = value < 0 ? `\u2212${short}` : short;
   return whole.length <= 4 && Number(short) !== 0 ? whole : '';
