@@ -178,6 +178,13 @@ class Feature(_Site):
         for name, value in zip(("layer", "stack", "dictionary", "feature"), (*place, dictionary, feature), strict=True):
             object.__setattr__(self, name, value)
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Feature):  # two dictionaries may have one name
+            return self.dictionary is other.dictionary and self.feature == other.feature
+        return super().__eq__(other)
+
+    __hash__ = _Site.__hash__
+
     def __str__(self) -> str:
         return f"{self.dictionary.name}/{self.feature}"
 

@@ -26,7 +26,7 @@ class Dictionary:
         encode: ``[position, width] -> [position, feature]``.
         decode: ``[position, feature] -> [position, width]``; ``normalised`` ones are also given the values.
         at: The site, whose values have an axis of that width: a head, an MLP, an attention layer or a residual stream.
-        name: What its features are called by: "name/1234".
+        name: What its features are called by, "name/1234"; by default "features@L5.resid_post" and the like.
         n_features: How many there are, if that is known.
         directions: ``[feature, width]``, for a decoder that is linear: what one unit of each feature adds.
         normalised: ``decode`` takes two arguments, the features and the values ``[position, width]`` that they came from,
@@ -49,7 +49,7 @@ class Dictionary:
         decode: Function,
         *,
         at: Site | str,
-        name: str = "dictionary",
+        name: str | None = None,
         n_features: int | None = None,
         directions: torch.Tensor | None = None,
         normalised: bool = False,
@@ -61,7 +61,7 @@ class Dictionary:
             if directions.dim() != 2 or n_features not in (None, len(directions)):
                 raise ValueError(f"directions must have shape ({n_features}, width); got {tuple(directions.shape)}")
             n_features = len(directions)
-        self.name, self.n_features, self.directions = name, n_features, directions
+        self.name, self.n_features, self.directions = name or f"features@{self.at}", n_features, directions
         self._encode, self._decode, self._normalised = encode, decode, normalised
         name_dictionary(self)
 
@@ -94,7 +94,7 @@ class Dictionary:
         return cls(sae.encode, sae.decode, at=place, name=called, n_features=count, directions=rows, normalised=True)
 
     @classmethod
-    def from_directions(cls, rows: Any, *, at: Site | str, name: str = "directions") -> Dictionary:
+    def from_directions(cls, rows: Any, *, at: Site | str, name: str | None = None) -> Dictionary:
         """Directions as features: probes, or a basis.
 
         A feature's value is the coefficient of its direction; what lies outside all of them is the error. For orthonormal
@@ -104,7 +104,7 @@ class Dictionary:
         Args:
             rows: ``[feature, width]``, or ``[width]`` for a single direction; linearly independent.
             at: The site.
-            name: What its features are called by.
+            name: What its features are called by; by default "features@L5.resid_post" and the like.
 
         Raises:
             ValueError: Not such an array.

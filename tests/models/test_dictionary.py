@@ -217,6 +217,9 @@ def test_features_as_addresses():
     assert d[2] == "gpt2-res/8/2" == mv.Feature(d, np.int64(2)) and parse("gpt2-res/8/2").dictionary is d
     assert repr(d[2]) == "Feature('gpt2-res/8', 2)" and str(parse("gpt2-res/8/error")) == "gpt2-res/8/error"
     assert repr(d) == "Dictionary('gpt2-res/8' at L5.resid_pre, 4 features)"
+    one, two = (Dictionary.from_directions(rows, at="L1.mlp") for rows in (torch.eye(2), torch.eye(3)))
+    assert one[0] == one[0] == "features@L1.mlp/0" == two[0] != one[0]  # of one name, but not the same
+    assert parse("features@L1.mlp/0") == two[0] and len({one[0], two[0], one[0]}) == 2
     with pytest.raises(ValueError, match="gpt2-res/8 has features 0 to 3; got 4"):
         d[4]
     with pytest.raises(ValueError, match="feature must be an integer >= 0; got 'all'"):
