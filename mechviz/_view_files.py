@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechviz import export, figure_file
-from mechviz.page import PageFigure, html_page
+from mechviz.page import MAX_BYTES, PageFigure, html_page
 from mechviz.version import __version__
 
 
@@ -31,10 +31,15 @@ class Files:
         width_mm: float | None = None,
         ground: export.Ground | None = None,
         caption: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> str:
-        """The picture as one self-contained HTML document; for paper as of `png`."""
+        """The picture as one self-contained HTML document; for paper as of `png`.
+
+        Raises:
+            ValueError: its numbers take more than `max_bytes`, compressed and as text.
+        """
         look = _look(900, "light", paper, width_mm, ground, caption)
-        return html_page(title or self._title(), [self._page_figure(paper=look.paper)])
+        return html_page(title or self._title(), [self._page_figure(paper=look.paper)], max_bytes=max_bytes)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the picture to a file of the kind that the path ends in; returns the path.
@@ -45,11 +50,12 @@ class Files:
 
         Args:
             path: The file.
-            options: Those of `to_html`, `png`, `svg` or `pdf`: ``paper=True``, ``theme="dark"``, …
+            options: Those of `to_html`, `png`, `svg` or `pdf`: ``paper=True``, ``theme="dark"``, ``max_bytes=10**8``, …
 
         Raises:
             ValueError: the path ends in something else, or a figure with a user's component, which is code, is to
-                become ``.json``; and what `png` raises.
+                become ``.json``; the numbers of a page take more than ``max_bytes``, by default 60 MB; and what `png`
+                raises. Nothing is written then.
             TypeError: the kind of file does not take an option.
 
         Example:

@@ -37,6 +37,9 @@ table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;bord
 td,th{border-color:#30353c}}html.bare{background:transparent}html.bare.drawn{background:Canvas}"""
 
 
+# A page beyond this is slow to open and too large for most mails: whoever wants it says so.
+MAX_BYTES = 60_000_000
+
 # Of the arrays. Level 6 is 1 to 5 % smaller on attention patterns and takes two to five times as long.
 _LEVEL = 4
 
@@ -129,16 +132,23 @@ def _packed(arrays: Sequence[wire.Array], lazy_bytes: int | None) -> Iterator[_P
         yield packed
 
 
-def html_page(title: str, items: Iterable[str | PageFigure], *, bare: bool = False) -> str:
+def html_page(
+    title: str, items: Iterable[str | PageFigure], *, bare: bool = False, max_bytes: int | None = None
+) -> str:
     """A whole document.
 
     Args:
         title: The document's title, plain text.
         items: In order: trusted HTML of prose (from `markdown`), or figures.
         bare: No margins and no prose style: for iframes.
+        max_bytes: Most bytes that its arrays may take; None for any number.
+
+    Raises:
+        ValueError: The arrays take more than `max_bytes`.
     """
     items = list(items)
     figures = [item for item in items if isinstance(item, PageFigure)]
+    _check_size(figures, max_bytes)
     code = {key: text for figure in figures for key, text in figure.code.items()}
     script = script_with(code) if code else bundle_text()
     policy = (
@@ -198,6 +208,15 @@ def markdown(text: str) -> str:
 def heading(text: str) -> str:
     """A page's title as HTML."""
     return f"<h1>{_text(text)}</h1>"
+
+
+def _check_size(figures: Iterable[PageFigure], max_bytes: int | None) -> None:
+    size = sum(map(len, {digest: blob for figure in figures for digest, blob in figure.blobs.items()}.values()))
+    if max_bytes is not None and size > max_bytes:
+        raise ValueError(
+            f"the numbers of this page take {size / 1e6:.1f} MB, and max_bytes={max_bytes} allows {max_bytes / 1e6:.1f} MB: "
+            "show fewer layers or heads, with their true numbers as layers= and heads=, or give a larger max_bytes="
+        )
 
 
 def _blob(digest: str, blob: bytes) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from mechviz import _plotly, export, figure_file, notebook, worker
 from mechviz._view_files import Files
 from mechviz._visible import prose
-from mechviz.page import PageFigure, heading, html_page, iframe, markdown, page_figure
+from mechviz.page import MAX_BYTES, PageFigure, heading, html_page, iframe, markdown, page_figure
 from mechviz.selection import Selection
 from mechviz.version import __version__
 
@@ -333,20 +333,21 @@ class Page:
             if not isinstance(item, (View, str)):
                 raise TypeError(f"items[{i}] must be a view or a string of Markdown; got {type(item).__name__}")
 
-    def to_html(self) -> str:
-        """The whole document as text."""
+    def to_html(self, *, max_bytes: int = MAX_BYTES) -> str:
+        """The whole document as text; a ValueError where its numbers take more than `max_bytes`."""
         parts = [item._page_figure() if isinstance(item, View) else markdown(item) for item in self.items]
-        return html_page(self.title, [heading(self.title), *parts])
+        return html_page(self.title, [heading(self.title), *parts], max_bytes=max_bytes)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Path:
         """Write one HTML file that opens without a network; returns the path.
 
         Raises:
-            ValueError: the path does not end in ``.html``.
+            ValueError: the path does not end in ``.html``, or the numbers of its figures take more than `max_bytes`,
+                compressed and as text; nothing is written then.
         """
         path = Path(path)
         _check_html(path)
-        path.write_text(self.to_html(), encoding="utf-8")
+        path.write_text(self.to_html(max_bytes=max_bytes), encoding="utf-8")
         return path
 
     def __repr__(self) -> str:

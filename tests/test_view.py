@@ -172,6 +172,17 @@ def test_a_saved_file_holds_every_array_and_the_provenance(tmp_path):
     assert [figure["model"] for figure in provenance["figures"]] == ["m", "m"]
 
 
+def test_a_page_beyond_its_bytes_is_refused_before_it_is_written(tmp_path):
+    view = mv.tokens(["a", "b"], np.array([1.0, 2.0]))
+    path = tmp_path / "x.html"
+    for save in (view.save, mv.page("Title", [view]).save):
+        with pytest.raises(ValueError, match=r"max_bytes=10 .*layers= and heads=.*max_bytes="):
+            save(path, max_bytes=10)
+        assert not path.exists()
+        save(path, max_bytes=10_000)
+        path.unlink()
+
+
 def test_saving_is_reproducible():
     assert picture(LOSS).to_html() == picture(LOSS).to_html()
 
@@ -182,7 +193,11 @@ def test_saving_is_reproducible():
         (lambda: mv.row(), ValueError, "row needs at least one view"),
         (lambda: mv.row(3), TypeError, "row takes views; argument 0 is a int"),
         (lambda: mv.column([picture(LOSS)]), TypeError, r"argument 0 is a list; write column\(\*views\)"),
-        (lambda: picture(LOSS).save("x.txt"), ValueError, r"path must end in \.html, \.png, \.svg, \.pdf or \.json; got 'x\.txt'"),
+        (
+            lambda: picture(LOSS).save("x.txt"),
+            ValueError,
+            r"path must end in \.html, \.png, \.svg, \.pdf or \.json; got 'x\.txt'",
+        ),
         (lambda: mv.page("t", "prose"), TypeError, "items must be a list"),
         (lambda: mv.page("t", [3]), TypeError, r"items\[0\] must be a view or a string of Markdown; got int"),
         (lambda: mv.row(picture(LOSS)).update(title="x"), TypeError, "update the views inside a figure"),
