@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from pathlib import PurePath
 from typing import Any, overload
 
 import torch
-import transformers
 from torch import nn
 
-from mechviz.text import Tokens, as_tokens
+from mechviz.text import Tokens
 
 from .budget import Estimate, check_budget, estimate
 from .editing import Editing, active_edits, no_edits
@@ -25,6 +22,7 @@ from .fingerprint import fingerprint
 from .keeping import Keeper
 from .known import structure_of
 from .many import show_progress, stream
+from .provenance import check_ids, name_of, tokens_of
 from .stacks import trace_inputs
 from .structure import Stack, Structure, find_stacks, longest
 from .tape import Numerics, Tape, inputs_of, record
@@ -49,7 +47,7 @@ class Model:
     def __init__(self, module: nn.Module, tokenizer: Any = None, *, name: str | None = None, bos: bool | None = None):
         self.module = getattr(module, "_orig_mod", module)
         self.tokenizer = tokenizer
-        self.name = name or _name(self.module)
+        self.name = name or name_of(self.module)
         self._bos = bos
         self.stacks = self._find_stacks()
         self._stack = longest(self.stacks)
@@ -366,39 +364,10 @@ class Model:
         return tape
 
     def _check(self, ids: list[int]) -> None:
-        """Refuse what would fail inside the model, on a GPU without any message."""
-        embedding: Any = self.module.get_input_embeddings()  # type: ignore[operator]
-        known = getattr(embedding, "num_embeddings", None)
-        if known is not None and not 0 <= min(ids) <= max(ids) < known:
-            bad = next(i for i in ids if not 0 <= i < known)
-            raise ValueError(f"ids must be between 0 and {known - 1}, the vocabulary of {self.name}; got {bad}")
-        limit = getattr(self.module.config, "max_position_embeddings", None) or 0
-        if len(ids) > limit > 0 and any(
-            isinstance(m, nn.Embedding) and m is not embedding and limit <= m.num_embeddings <= limit + 2
-            for m in self.module.modules()
-        ):
-            raise ValueError(f"{self.name} has positions for {limit} tokens; the text has {len(ids)}")
+        check_ids(self, ids)
 
     def _tokens(self, encoded: Encoded, weights: str, edits: list[str]) -> Tokens:
-        ids, text = encoded.ids, encoded.text
-        provenance = {
-            "model": self.name,
-            "weights": weights,
-            "text": None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12],
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "device": str(self.device),
-            "bos": ids[0] == getattr(self.tokenizer, "bos_token_id", None),
-            "attention": getattr(self.module.config, "_attn_implementation", None),
-            "transformers": transformers.__version__,
-            "edits": edits,
-        }
-        if encoded.prompt is not None:
-            provenance["prompt_tokens"] = encoded.prompt
-        if self.tokenizer is None:
-            tokens = dataclasses.replace(as_tokens([str(i) for i in ids]), ids=tuple(ids), provenance=provenance)
-        else:
-            tokens = Tokens.from_ids(self.tokenizer, ids, text=text, provenance=provenance)
-        return dataclasses.replace(tokens, prompt=encoded.prompt)
+        return tokens_of(self, encoded, weights, edits)
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.module.parameters())
@@ -408,13 +377,6 @@ class Model:
 def lock_of(module: nn.Module) -> threading.RLock:  # type: ignore[valid-type]
     """The lock that all traces of a module share."""
     return _locks.setdefault(module, threading.RLock())
-
-
-def _name(module: nn.Module) -> str:
-    """What the model was loaded as; of a folder only its own name, because pictures carry it to other people."""
-    source = str(getattr(getattr(module, "config", None), "name_or_path", "") or "")
-    local = source.startswith((".", "~")) or PurePath(source).is_absolute() or source.count("/") > 1
-    return (PurePath(source).name if local else source) or type(module).__name__
 
 
 def _random_state(device: torch.device) -> list[torch.Tensor]:
