@@ -11,7 +11,7 @@ from zoo import ZOO, build, ids, state
 
 from mechviz import Head, Neuron
 from mechviz.models import ablate, load
-from mechviz.models.budget import storages
+from mechviz.models.budget import size, storages
 from mechviz.models.wanted import READINGS, wanted
 from mechviz.pattern import Unavailable
 
@@ -121,12 +121,14 @@ def test_what_capture_may_be():
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3"])
-def test_an_estimate_is_what_is_kept(name):
+def test_an_estimate_is_what_is_kept(name, tmp_path, capsys):
     model = load(build(name))
     for capture in ("attention", ["neurons", "z"], {"v": [1]}, "L1H2"):
         trace, expected = model.trace(ids(), capture=capture), model.estimate(24, capture)
         held = {place: n for value in trace._tape.kept.values() for place, n in storages(value).items()}
         assert expected.kept == sum(held.values()) and expected.total == expected.tape + expected.kept
+    trace.save(tmp_path / "t.mv")
+    assert f": {size(expected.file)} (attention" in capsys.readouterr().out
     assert "of it captured" in str(expected) and "saved it takes" in str(expected)
     assert model.estimate(24, grad=True).graph > 0
 
