@@ -59,7 +59,7 @@ class Trace(HeadReadings, StreamReadings):
     Attributes:
         model: The `Model`.
         tokens: The text's tokens, with the provenance of everything in the trace.
-        stacks: Of a model with several stacks, name -> the trace of each: see `mechviz.models.stacks.StackTrace`.
+        stacks: Of a model with several stacks, name -> the trace of each: see `mechviz.models.stack_trace.StackTrace`.
     """
 
     stacks: Mapping[str, Any] = MappingProxyType({})

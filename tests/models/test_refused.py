@@ -41,7 +41,7 @@ def test_the_other_layers_are_there(odd):
     assert "layer 1 has no attention pattern that can be trusted: recomputed from queries" in stack.missing[1]
     with pytest.raises(Unavailable, match=r"layer 1 .* trace.materialised\(1\) asks its eager code"):
         stack[1]
-    assert "attention of layers 1: layer 1 has no attention pattern that can be trusted" in str(odd.report())
+    assert "layer 1 has no attention pattern that can be trusted" in str(odd.report())
 
 
 def test_a_view_draws_the_others_and_says_which_is_missing(odd):
