@@ -202,3 +202,13 @@ def test_no_menu_in_still_pictures():
         corner = image.convert("L").crop((image.width - 80, 16, image.width - 16, 40))
     assert "Export" not in view.svg()
     assert corner.getextrema()[0] > 0  # of the colour bar at most
+
+
+def test_a_long_text_is_whole(opened, tmp_path):
+    """Far from the screen it is letters alone until somebody takes its picture."""
+    n = 2100
+    opened.open(mv.tokens([f" w{i}" for i in range(n)], [i / n for i in range(n)]).save(tmp_path / "x.html"))
+    made = opened.page.locator(".token").count()
+    assert made < n
+    svg = ET.parse(saved(opened, opened.page, tmp_path, "SVG")).getroot()
+    assert len(list(svg.iter(f"{SVG}rect"))) >= n
