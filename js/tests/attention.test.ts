@@ -281,6 +281,69 @@ test('after an update no number of before is left', async () => {
   expect(said()).toContain('0.0500 rank 3 of 3'); // half of FIRST's 0.1
 });
 
+/** Send the first head again as queries (logarithms of its weights), keys (one of each) and normalisers of 0. */
+async function asFactors(weights: number[], { json, arrays }: Awaited<ReturnType<typeof show>>): Promise<void> {
+  const n = Math.sqrt(weights.length);
+  const nd = (values: number[], ...shape: number[]) => ({
+    ...{ data: Float32Array.from(values), shape, precision: 'exact' as const },
+  });
+  const seen = (i: number) => i % n <= Math.floor(i / n);
+  arrays.queries = nd(
+    weights.map((p, i) => (seen(i) ? Math.log(p) : 0)),
+    ...[n, n],
+  );
+  arrays.keys = nd(
+    weights.map((_, i) => (i % (n + 1) === 0 ? 1 : 0)),
+    ...[n, n],
+  );
+  arrays.normaliser = nd(Array<number>(n).fill(0), n);
+  const { props } = json.views['0'];
+  const values = {
+    ...Object.fromEntries(['queries', 'keys', 'normaliser'].map((name) => [name, { $array: name }])),
+    ...{ sink: null, mask: null, causal: true, window: null, offset: 0, softcap: null },
+    ...{ error: 0.000312, precision: 'float16' },
+  };
+  const heads = (props.heads as object[]).map((head, i) => (i ? head : { ...head, values }));
+  const lazy = { ...json.arrays.h0, lazy: true };
+  await figure.update({
+    ...json,
+    views: { '0': { kind: 'attention', props: { ...props, heads } } },
+    arrays: { ...json.arrays, queries: lazy, keys: lazy, normaliser: lazy },
+  });
+  await vi.waitFor(() => expect(note()).toContain('queries and keys'));
+  await vi.waitFor(() => expect(pixel(n - 1, n - 1, n, n)[3]).toBe(255));
+  expect(map().dataset.busy).toBeUndefined();
+}
+
+test('a head that travels as queries and keys is drawn and read as its weights are, and says its error', async () => {
+  const weights = FIRST.map((p, i) => (i % 4 <= Math.floor(i / 4) ? Math.max(p, 1e-6) : 0));
+  const shown = await show({ heads: [weights], words: WORDS });
+  const cells = () => weights.flatMap((_, i) => [...pixel(Math.floor(i / 4), i % 4, 4, 4)]);
+  const before = cells();
+  await asFactors(weights, shown);
+  expect(loaded).toEqual(expect.arrayContaining(['queries', 'keys', 'normaliser']));
+  // A float32 of 0.25 may stand just below it, and have the neighbouring colour of 256.
+  cells().forEach((channel, i) => expect(Math.abs(channel - before[i])).toBeLessThanOrEqual(2));
+  figure.hover = { query: 2, key: 0 };
+  await settled();
+  expect(said()).toBe(`·Mary 2 reads from BOS 0 ${fixed(weights[8], 4)} ± 0.0004 rank 3 of 3`);
+  // Rounded up: no weight is further off than what is said.
+  expect(note()).toBe('float16 queries and keys: at most ± 0.00032');
+  for (const mode of ['√', 'log', 'row']) {
+    await userEvent.keyboard('s');
+    await settled();
+    expect(root.querySelector('.map canvas'), mode).not.toBeNull();
+  }
+});
+
+test('live, factors colour the map and the kernel has the numbers', async () => {
+  const answer = () => [0.098, 0.703, 0.199, 0];
+  await asFactors(FIRST, await show({ heads: [FIRST], words: WORDS, live: true, answer }));
+  figure.hover = { query: 2, key: 0 };
+  await vi.waitFor(() => expect(said()).toBe('·Mary 2 reads from BOS 0 0.0980 rank 3 of 3'));
+  expect(note()).toBe('colours from float16 queries and keys, numbers exact');
+});
+
 test('what went wrong with a question is said until one is answered', async () => {
   const answer = ({ query }: { query?: number }) => {
     if (query === 2) throw new Error('the kernel is gone');
