@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -272,17 +271,6 @@ def test_inside_a_kernel(browser_here):
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(client.NotebookClient(notebook, timeout=120, kernel_name="python3").execute).result()
     assert done.cells[0].outputs[0].data["text/plain"] == repr((b"\x89PNG\r\n\x1a\n", b"%PDF-"))
-
-
-@pytest.mark.browser
-def test_pictures_are_quick_after_the_first(example, browser_here):
-    view = example.view()
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        view.png()
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) <= 1.5  # the best of three: the machine may be busy, and what is slow is always slow
 
 
 @pytest.mark.browser

