@@ -1,7 +1,6 @@
 /** Where things stand in a labelled matrix, worked out without a DOM. */
 import { pool } from '../pattern/dense';
 import type { Tile } from '../pattern/pattern';
-import type { Scale } from '../scale';
 import type { TokensJson } from '../views/types';
 import type { PointsJson } from './charttrack.svelte';
 import { labelOf, place, thinned, type Label } from './label';
@@ -163,8 +162,7 @@ export function tileOf(whole: Tile, plan: Plan, signed: boolean): Tile {
 const CURVES = ['linear', 'sqrt', 'log'] as const;
 export type Curve = (typeof CURVES)[number];
 
-/** The next way to spread numbers over a scale; one whose numbers may lie on either side of a limit but 0 has no other. */
-export function nextCurve(curve: Curve, scale: Scale): Curve {
-  const known = scale.ramp === 'signed' || scale.limits[0] === 0 ? CURVES : CURVES.slice(0, 1);
-  return known[(known.indexOf(curve) + 1) % known.length];
+/** The next way to spread numbers over a scale. */
+export function nextCurve(curve: Curve): Curve {
+  return CURVES[(CURVES.indexOf(curve) + 1) % CURVES.length];
 }
