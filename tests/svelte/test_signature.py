@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import inspect
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import pytest
@@ -234,11 +234,18 @@ def test_watching_takes_up_an_edit_and_shows_a_broken_one_above_the_last_good_pi
 
 def test_an_edit_is_compiled_while_the_kernel_runs_a_cell():
     compiler._engine.cache_clear()
+    compiled = []
 
     async def cell():  # as in a notebook: the engine is made where a loop runs, which the cell then keeps busy
         compiler.compile_text("<p>first</p>", "Cell.svelte")
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(compiler.compile_text, "<p>second</p>", "Cell.svelte").result(timeout=20)
+        edit = threading.Thread(
+            target=lambda: compiled.append(compiler.compile_text("<p>second</p>", "Cell.svelte")), daemon=True
+        )
+        edit.start()
+        edit.join(timeout=20)
 
-    with ThreadPoolExecutor(1) as kernel:  # of its own: Playwright keeps a loop in this one
-        assert "second" in kernel.submit(asyncio.run, cell()).result()["code"]
+    # A thread of its own: Playwright keeps a loop in this one.
+    kernel = threading.Thread(target=lambda: asyncio.run(cell()), daemon=True)
+    kernel.start()
+    kernel.join(timeout=30)
+    assert [record["code"].count("second") for record in compiled] == [1]
