@@ -24,7 +24,7 @@ from .known import structure_of
 from .many import show_progress, stream
 from .provenance import check_ids, name_of, tokens_of
 from .stacks import trace_inputs
-from .structure import Stack, Structure, find_stacks, longest
+from .structure import Stack, Structure, find_stacks, text_stack
 from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
 from .wanted import Capture, wanted
@@ -50,7 +50,7 @@ class Model:
         self.name = name or name_of(self.module)
         self._bos = bos
         self.stacks = self._find_stacks()
-        self._stack = longest(self.stacks)
+        self._stack = text_stack(self.stacks)
         self._structures: dict[Any, Any] = {}  # by the names of inputs, where these are no single text
         self._structure: Structure | None = None
         self._overwrites = False  # whether its blocks write into their inputs

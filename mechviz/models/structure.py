@@ -82,9 +82,10 @@ def find_stacks(model: nn.Module) -> tuple[Stack, ...]:
     return tuple(Stack(name, tuple(m), path, known) for name, (path, m) in zip(names, outer, strict=True))
 
 
-def longest(stacks: Sequence[Stack]) -> Stack:
-    """The stack with the most blocks: of a causal language model, the one that counts."""
-    return max(stacks, key=lambda stack: len(stack.blocks))
+def text_stack(stacks: Sequence[Stack]) -> Stack:
+    """The stack that a text alone runs through: the one that is named so, else the one with the most blocks."""
+    named = [stack for stack in stacks if stack.name in ("language", "text", "text_decoder")]
+    return max(named or stacks, key=lambda stack: len(stack.blocks))
 
 
 def _short_names(paths: list[str]) -> list[str]:

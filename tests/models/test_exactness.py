@@ -75,7 +75,7 @@ def test_tiles_of_decoders(name):
     check(*errors(model, {"input_ids": tokens, "use_cache": False}, lambda out: out.attentions))
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", [name for name in OTHERS if name != "gemma3_seeing"])  # reports one stack only
 def test_tiles_of_encoders_and_pairs(name):
     model, inputs = build_other(name, attn_implementation="eager")
 

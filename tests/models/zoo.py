@@ -118,6 +118,18 @@ def _clip() -> T.PreTrainedConfig:
     return T.CLIPConfig(text_config=text, vision_config=_SEEING | {"num_hidden_layers": 2}, projection_dim=32)
 
 
+def _gemma3_seeing() -> T.PreTrainedConfig:
+    more = {"head_dim": 16, "sliding_window": 8, "query_pre_attn_scalar": 16, "num_hidden_layers": 2}
+    image = {"mm_tokens_per_image": 4, "image_token_index": 90, "boi_token_index": 91, "eoi_token_index": 92}
+    # more layers that see than layers that read
+    return T.Gemma3Config(text_config=_SHARED | more, vision_config=_SEEING | {"num_hidden_layers": 4}, **image)
+
+
+def _captioned() -> dict[str, torch.Tensor]:
+    tokens = torch.tensor([[5, 6, 91, 90, 90, 90, 90, 92, 7, 8]])
+    return {"input_ids": tokens, "token_type_ids": (tokens == 90).long(), "pixel_values": _image()}
+
+
 def _text(length: int = 24, seed: int = 0) -> torch.Tensor:
     return torch.tensor([ids(length, seed=seed)])
 
@@ -158,6 +170,7 @@ OTHERS: dict[str, tuple[Any, Callable[[], T.PreTrainedConfig], Callable[[], dict
         },
     ),
     "vit": (T.ViTModel, lambda: T.ViTConfig(**_SEEING), lambda: {"pixel_values": _image()}),
+    "gemma3_seeing": (T.Gemma3ForConditionalGeneration, _gemma3_seeing, _captioned),
     "clip": (T.CLIPModel, _clip, lambda: {"input_ids": _text(12), "pixel_values": _image()}),
 }
 
