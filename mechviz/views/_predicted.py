@@ -167,7 +167,7 @@ def names_of(vocabulary: Any, ids: np.ndarray) -> tuple[list[str], np.ndarray]:
     wanted = unique.tolist()
     place = place.reshape(ids.shape).astype(np.int32)
     if vocabulary is None:
-        return [f"⟨id {i}⟩" for i in wanted], place
+        return list(map(str, wanted)), place
     if isinstance(vocabulary, Mapping):
         return [visible(str(vocabulary[i])) if i in vocabulary else f"⟨id {i}⟩" for i in wanted], place
     if isinstance(vocabulary, Sequence | np.ndarray) and not isinstance(vocabulary, str):

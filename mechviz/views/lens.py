@@ -47,7 +47,7 @@ def lens(
         layers: The true numbers of the layers; by default 0, 1, …
         layer_names: A name for each instead of "L0", such as "embedding".
         vocabulary: What the ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id. Without
-            it tokens are ``⟨id 17⟩``.
+            it tokens are told by their ids.
         target: The token whose rank is told: an id, one for each position (−1 for none), or "next" for the one that
             follows in the text. By default the last layer's most probable token.
         value: The colour at first: "probability", "KL", "rank" or "entropy"; the last three are in nats, ranks and nats.

@@ -37,7 +37,7 @@ def predictions(
         logits: [position, vocab] (``trace.logits``), of any real dtype; log-probabilities do as well.
         k: How many tokens of each position; at most the whole vocabulary.
         vocabulary: What the ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id. Without
-            it tokens are ``⟨id 17⟩``.
+            it tokens are told by their ids.
         target: A token whose rank and probability are told: an id, one for each position (−1 for none), or "next" for
             the one that follows in the text. By default "next" where `tokens` know their ids, else none.
         title: Heads the picture.
