@@ -42,6 +42,7 @@ class Layered(Sequence[T]):
         self._make = dict(sorted(make.items()))
         self._keep = keep
         self._made: dict[int, T] = {}
+        self._refused: set[int] = set()
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -61,7 +62,10 @@ class Layered(Sequence[T]):
     def __getitem__(self, index: int | slice) -> T | Layered[T]:
         if isinstance(index, slice):
             return self._slice(index)
-        layer = self.layers[index] if -len(self) <= index < 0 else index
+        counted = sorted(
+            [*self._make, *self._refused]
+        )  # so that [-1] stays the same layer when it turns out to have none
+        layer = counted[index] if -len(counted) <= index < 0 else index
         if layer in self._made:
             return self._made[layer]
         if layer in self.missing:
@@ -89,6 +93,7 @@ class Layered(Sequence[T]):
 
     def _refuse(self, layer: int, reason: str) -> None:
         self._make.pop(layer, None)
+        self._refused.add(layer)
         self.missing[layer] = reason
         self.missing = dict(sorted(self.missing.items()))
 

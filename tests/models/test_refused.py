@@ -38,6 +38,10 @@ def test_the_other_layers_are_there(odd):
     assert stack.layers == (0, 1, 2)
     found = dict(stack.items())
     assert list(found) == [0, 2] == list(stack.layers)
+    assert stack[-1] is found[2] and stack[-3] is found[0]
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="layer 1 has no attention pattern"):
+            stack[-2]  # the same layer as before it was known to have none
     assert "layer 1 has no attention pattern that can be trusted: recomputed from queries" in stack.missing[1]
     with pytest.raises(Unavailable, match=r"layer 1 .* trace.materialised\(1\) asks its eager code"):
         stack[1]
