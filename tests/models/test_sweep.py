@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+import transformers
 from tiny import TYPES, NotTiny, build_tiny
 from zoo import OTHERS, ZOO, build, build_other, ids, state
 
 from mechviz.models import load
 from mechviz.pattern import Unavailable
+
+# Counts are of the release that CI runs; Python 3.10 gets an older one with fewer classes.
+counted = pytest.mark.skipif(
+    tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 23), reason="counts are of transformers 5.23"
+)
 
 
 @dataclass
@@ -127,6 +133,7 @@ def _has(trace, layer) -> bool:
         return False
 
 
+@counted
 @pytest.mark.slow
 def test_at_least_141_classes_are_traced(sweep, capsys):
     with capsys.disabled():
@@ -157,6 +164,7 @@ def test_every_layer_passes_the_row_check_or_says_why_not(sweep):
     assert refused == set()
 
 
+@counted
 @pytest.mark.slow
 def test_residual_certificates(sweep):
     assert len(sweep.certified) >= 128
