@@ -43,8 +43,8 @@ export class PageBackend implements Backend {
     if (!header?.blob) return undefined;
     const selector = `script[data-blob="${header.blob}"]`;
     let element = this.document.querySelector(selector);
-    if (!element) {
-      // The first picture is drawn while the rest of a large file is still being read.
+    if (!element?.nextSibling) {
+      // The first picture is drawn while the rest of a large file is still being read; this may be in the middle of it.
       await parsed(this.document);
       element = this.document.querySelector(selector);
     }
