@@ -72,7 +72,19 @@ __all__ = [
     "tokens",
 ]
 
-_NEEDS_TORCH = ("load", "Dictionary", "Model", "SiteMap", "Trace", "Edit", "ablate", "edit", "knock_out", "patch", "steer")
+_NEEDS_TORCH = (
+    "load",
+    "Dictionary",
+    "Model",
+    "SiteMap",
+    "Trace",
+    "Edit",
+    "ablate",
+    "edit",
+    "knock_out",
+    "patch",
+    "steer",
+)
 
 
 def __getattr__(name: str) -> Any:
