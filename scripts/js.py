@@ -74,8 +74,11 @@ def sources(root: Path) -> str:
 
 
 def marker(root: Path, name: str) -> Path:
-    """Where a finished step leaves the hash of what it worked on; npm removes it together with what it vouches for."""
-    return root / "js" / "node_modules" / f".mechviz-{name}"
+    """Where a finished step leaves the hash of what it worked on: beside what it vouches for, to go with it.
+
+    The bundle outlives the packages that built it, which `npm ci` removes to install those that test as well.
+    """
+    return root.joinpath(*(("mechviz", "static") if name == "built" else ("js", "node_modules")), f".mechviz-{name}")
 
 
 def install(root: Path = ROOT, *, development: bool) -> None:
