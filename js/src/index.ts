@@ -3,7 +3,7 @@ import type { AnyModel } from '@anywidget/types';
 import type { FigureJson } from './figure.svelte';
 import { KernelBackend, type WidgetState } from './kernel';
 import { mountFigure } from './mount';
-import { PageBackend } from './page';
+import { figureIn, PageBackend } from './page';
 import { say } from './words';
 
 /** One call a widget, which may be shown several times; the module itself is one for all (mechviz/bundle.py). */
@@ -56,8 +56,7 @@ export async function openPage(document: Document, code?: FigureJson['code']): P
 }
 
 async function openFigure(document: Document, host: HTMLElement, code?: FigureJson['code']): Promise<void> {
-  const json = host.querySelector('script[type="application/json"]')?.textContent ?? '{}';
-  const figure: FigureJson = { ...(JSON.parse(json) as FigureJson), code };
+  const figure = { ...(await figureIn(host.querySelector('script[type="application/json"]'))), code };
   await mountFigure(host, figure, new PageBackend(document, figure), new AbortController().signal);
 }
 

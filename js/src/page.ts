@@ -57,6 +57,15 @@ function parsed(document: Document): Promise<void> {
   return new Promise((resolve) => document.addEventListener('DOMContentLoaded', () => resolve(), { once: true }));
 }
 
+/** A figure as it lies in a page: JSON, packed where it is long, and the selection with which the page was saved. */
+export async function figureIn(script: HTMLElement | null): Promise<FigureJson> {
+  const text = script?.textContent ?? '{}';
+  const json = script?.dataset.packed === undefined ? text : new TextDecoder().decode(await inflate(text));
+  const figure = JSON.parse(json) as FigureJson;
+  const saved = script?.dataset.selection;
+  return saved ? { ...figure, selection: JSON.parse(saved) } : figure;
+}
+
 async function inflate(base64: string): Promise<ArrayBuffer> {
   const text = atob(base64.trim());
   const packed = new Uint8Array(text.length);

@@ -197,3 +197,17 @@ def test_follows_the_theme_of_the_system(browser, tmp_path, theme):
     page.wait_for_selector("[data-mechviz-drawn]")
     assert page.get_attribute(".mechviz", "data-theme") == theme
     context.close()
+
+
+def test_a_long_text_is_packed_and_opens(opened, tmp_path):
+    words = [[" the", " cat", " sat", ".", " ran"][i] for i in np.random.default_rng(0).integers(0, 5, 100_000)]
+    path = mv.tokens(words, np.arange(100_000, dtype=np.float32)).save(tmp_path / "x.html")
+    # 4 MB as plain JSON; the issue allows 3 MB.
+    assert path.stat().st_size < 2_000_000
+    assert "data-packed" in path.read_text()
+    assert "data-packed>" not in mv.tokens(words[:5]).to_html()
+    opened.open(path)
+    assert opened.page.locator("[data-i='99999']").count() == 0  # made when it is looked at
+    assert opened.page.locator("[data-i='1']").text_content() == words[1]
+    assert "".join(words) in text_of(opened.page)
+    assert opened.errors == []

@@ -16,10 +16,7 @@ export function pageFile(document: Document, host: Element, selection: Selection
   const all = [...document.querySelectorAll('[data-mechviz-figure]')];
   const at = all.findIndex((figure) => figure.contains(host));
   const data = copy.querySelectorAll('[data-mechviz-figure]')[at]?.querySelector('script');
-  if (data) {
-    const json = JSON.stringify({ ...(JSON.parse(data.textContent ?? '{}') as FigureJson), selection });
-    data.textContent = json.replaceAll('<', '\\u003c');
-  }
+  if (data) data.dataset.selection = JSON.stringify(selection); // beside the figure, which may be packed
   return `<!doctype html>${copy.outerHTML}`;
 }
 

@@ -1,0 +1,105 @@
+"""100,000 tokens in a page: bytes, first paint, milliseconds a frame of scrolling: `python tests/benchmarks/tokens.py`.
+
+In headless Chromium without a graphics processor, 1000 × 800 CSS pixels. A frame of scrolling is all that the page's main
+thread does between two animation frames (script, style, layout, paint), as Chromium's own trace has it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, Page
+
+import mechviz as mv
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "hosts"))
+from driver import chromium
+
+COUNT = 100_000
+FRAMES = 60
+RUNS = 5
+TRACED = ["devtools.timeline", "disabled-by-default-devtools.timeline", "toplevel"]
+WORDS = " the| of| and| to| in| a| is| that| model| token|ing|ed|s| attention| head|.|,|\n| neural| network".split("|")
+
+SCROLL = """async ([frames, step]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  for (let k = 0; k < frames; k++) { await frame(); scrollBy(0, step); }
+  await frame();
+  await frame();
+}"""
+PAINTED = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return performance.getEntriesByName('first-contentful-paint')[0].startTime;
+}"""
+
+
+def long_text(count: int = COUNT) -> mv.View:
+    """Tokens that know their ids, and a loss of each."""
+    rng = np.random.default_rng(0)
+    words = [WORDS[i] for i in rng.integers(0, len(WORDS), count)]
+    n, none = count, (None,) * count
+    ids = tuple(rng.integers(0, 50_000, n).tolist())
+    label = tuple(word.replace(" ", "·").replace("\n", "↵") for word in words)
+    text = mv.Tokens(label, tuple(words), tuple(range(n)), (False,) * n, none, ids, tuple(map(len, words)))
+    return mv.tokens(text, rng.exponential(2, n).astype(np.float32), name="loss", unit="nats", scale="ember")
+
+
+def frames_of(page: Page, step: int) -> list[float]:
+    """Milliseconds of main thread in every frame while the page scrolls by `step` pixels a frame."""
+    session = page.context.new_cdp_session(page)
+    events: list[dict] = []
+    ended: list[bool] = []
+    session.on("Tracing.dataCollected", lambda found: events.extend(found["value"]))
+    session.on("Tracing.tracingComplete", lambda _: ended.append(True))
+    session.send("Tracing.start", {"traceConfig": {"includedCategories": TRACED}})
+    page.evaluate(SCROLL, [FRAMES, step])
+    session.send("Tracing.end")
+    while not ended:
+        page.wait_for_timeout(20)
+    main = {(e["pid"], e["tid"]) for e in events if e["name"] == "FunctionCall"}
+    ours = [e for e in events if (e["pid"], e["tid"]) in main]
+    begins = sorted(e["ts"] for e in ours if e["name"] == "FireAnimationFrame")
+    taken = [0.0] * len(begins)
+    for task in (e for e in ours if e["name"] == "RunTask" and "dur" in e):
+        taken[bisect.bisect(begins, task["ts"] + task["dur"]) - 1] += task["dur"] / 1000
+    return taken[1:-1]
+
+
+def opened(browser: Browser, path: Path) -> tuple[Page, float]:
+    """The page, drawn, and when it was first painted, in milliseconds after navigation."""
+    page = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-mechviz-drawn]")
+    return page, page.evaluate(PAINTED)
+
+
+def main() -> None:
+    """All of it; the last line is what a program would read."""
+    found: dict[str, float] = {}
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
+        path = long_text().save(Path(folder) / "tokens.html")
+        found["file, MB"] = path.stat().st_size / 1e6
+        paints = []
+        for _ in range(RUNS):
+            page, painted = opened(browser, path)
+            paints.append(painted)
+        found["first paint, ms"] = statistics.median(paints)
+        for step, what in ((120, "a wheel's notch a frame"), (800, "a screen a frame")):
+            page.evaluate("scrollTo(0, 0)")
+            page.wait_for_timeout(300)
+            taken = sorted(frames_of(page, step))
+            found[f"scroll, {what}, ms"] = statistics.median(taken)
+            print(f"{what}: median {statistics.median(taken):.1f} ms, 95 % {taken[int(0.95 * len(taken))]:.1f} ms")
+    for name, value in found.items():
+        print(f"{name:40} {value:8.2f}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
