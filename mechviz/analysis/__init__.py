@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mechviz.analysis.attribution import Attribution, Term, attribution
 from mechviz.analysis.head_scores import HeadScores, head_scores
 
-__all__ = ["HeadScores", "head_scores"]
+__all__ = ["Attribution", "HeadScores", "Term", "attribution", "head_scores"]

@@ -14,6 +14,7 @@ from mechviz.pattern import PatternStack
 from .capture import AttentionCall
 from .factored import TorchDense, TorchFactored, pattern_of
 from .functional import FunctionWatch, Weights
+from .linear import linear_parts
 from .materialise import materialise
 from .reading import Reading
 
@@ -119,7 +120,7 @@ class HeadReadings(Reading):
                 f"{RESULT_LIMIT / 2**30:.0f} GiB); ask for some with heads=[...] or positions=[...]"
             )
         with self.model.lock, self._tape.numerics.restored(), torch.autocast(z.device.type, enabled=False):
-            weight, bias = _linear(projection, flat)  # [head * dim, d_model], [d_model] or None
+            weight, bias = linear_parts(projection, flat)  # [head * dim, d_model], [d_model] or None
             weight = weight.float() * scale
             total = z.reshape(len(z), -1).float() @ weight + (0 if bias is None else bias.float() * scale)
             _check_sum(layer, total, target, z, weight)
@@ -209,19 +210,6 @@ class HeadReadings(Reading):
                 f"layer {layer} has no attention pattern that can be trusted: {reason}. trace.materialised({layer}) asks its "
                 "eager code for the whole matrix"
             ) from None
-
-
-def _linear(module: nn.Module, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """A linear layer's matrix ``[in, out]`` and bias; of packed or offloaded weights by asking it, one basis vector a row."""
-    weight = getattr(module, "weight", None)
-    if isinstance(weight, torch.Tensor) and weight.is_floating_point() and weight.device.type != "meta":
-        plain = type(module) is nn.Linear
-        if plain or type(module).__name__ == "Conv1D":
-            return (weight.T if plain else weight).detach(), getattr(module, "bias", None)
-    width = given.shape[-1]
-    bias = module(torch.zeros(1, 1, width, dtype=given.dtype, device=given.device))[0, 0].float()
-    rows = module(torch.eye(width, dtype=given.dtype, device=given.device)[None])[0].float()
-    return rows - bias, bias
 
 
 def _check_sum(layer: int, total: torch.Tensor, target: torch.Tensor, z: torch.Tensor, weight: torch.Tensor) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from mechviz._layered import Layered, Unavailable
 
+from .linear import linear_parts
 from .reading import Reading
 
 T = TypeVar("T")
@@ -67,6 +68,37 @@ class StreamReadings(Reading):
     def up(self) -> Layered[torch.Tensor]:
         """What multiplies the activation function's result in each gated MLP, ``[position, neuron]``."""
         return self._layered("up", self._open_up, self._no_gate)
+
+    def neuron_writes(self, direction: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Layer -> how far each neuron moves the stream along a direction when it is 1, ``[neuron]`` float64.
+
+        Layers whose neurons are not known, or whose down projection is not what the MLP adds, are left out.
+
+        Args:
+            direction: ``[d_model]``.
+        """
+        found = {}
+        for layer in self.neurons.layers:
+            try:
+                found[layer] = self._writes_of(layer, direction.double().cpu())
+            except Unavailable:
+                continue
+        return found
+
+    def _writes_of(self, layer: int, direction: torch.Tensor) -> torch.Tensor:
+        plan, neurons = self._plan(layer), self.neurons[layer]
+        if not plan.neurons:
+            raise Unavailable(f"no linear layer writes what the MLP of layer {layer} adds")
+        projection = self._block(layer).get_submodule(plan.neurons[0])
+        with self.model.lock, self._tape.numerics.restored(), torch.autocast(neurons.device.type, enabled=False):
+            weight, bias = linear_parts(projection, neurons)  # [neuron, d_model]
+        weight = weight.double().cpu() * plan.mlp_scale
+        total = neurons.double().cpu() @ weight + (0 if bias is None else bias.double().cpu() * plan.mlp_scale)
+        target, size = self.mlp_out[layer].double().cpu(), neurons.double().abs().cpu() @ weight.abs()
+        eps = torch.finfo(neurons.dtype).eps + torch.finfo(torch.float32).eps
+        if total.shape != target.shape or not bool(((total - target).abs() <= 16 * eps * (size + target.abs())).all()):
+            raise Unavailable(f"{plan.neurons[0]} does not write what the MLP of layer {layer} adds")
+        return weight @ direction
 
     def _no_parts(self, layer: int) -> str:
         return "" if self._plan(layer).kind else self._plan(layer).no_mid
