@@ -206,6 +206,7 @@ def _attention(
     go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Mapping[str, Sequence[int]]
 ) -> None:
     """The open head as a heat map; what is masked is not drawn."""
+    props = _sheet(props, selection)
     heads = props["heads"]
     first = heads[props["open"]]
     picked = [*selection["layers"][:1], first["layer"]][0], [*selection["heads"][:1], first["head"]][0]
@@ -246,6 +247,20 @@ def _attention(
     )
 
 
+def _sheet(props: Mapping[str, Any], selection: Mapping[str, Sequence[int]]) -> Mapping[str, Any]:
+    """The stack and the text that are open, where there are several."""
+    if "sheets" not in props:
+        return props
+    count, part = len(props["texts"]), props["part"]
+    text = next((text for text in selection["texts"] if text < count), 0)
+    sheet, first = (props["sheets"][part * count + i] for i in (text, 0))
+    heads = sheet["heads"]
+    if heads is None:  # they travel together
+        whole = _numbers(sheet["values"])
+        heads = [{**head, "values": whole[i]} for i, head in enumerate(first["heads"])]
+    return {**props, **sheet, "heads": heads}
+
+
 def _tokens_bars(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
     """One bar a token, in the colours of its scale."""
     if props["values"] is None:
@@ -271,7 +286,7 @@ def _plain(text: str) -> str:
 
 
 def _numbers(array: Any) -> np.ndarray:
-    return array.numbers()
+    return array if isinstance(array, np.ndarray) else array.numbers()
 
 
 def _weights(values: Any) -> np.ndarray:

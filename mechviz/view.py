@@ -391,6 +391,8 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[
     if provenance.get("model"):
         parts.append(str(provenance["model"]))
     parts += [f"{key} {provenance[key]}" for key in ("weights", "text") if provenance.get(key)]
+    if provenance.get("texts"):  # of a view that holds several
+        parts.append(str(provenance["texts"]))
     if tokens is not None:
         prompt = provenance.get("prompt_tokens")
         notes = (", BOS" if provenance.get("bos") else "") + ("" if prompt is None else f", {prompt} of them prompt")

@@ -86,6 +86,7 @@ BROWSER_FLOORS = [
     ["views/types"],
     ["export/*"],
     ["kernel", "page", "parts/*"],
+    ["views/attentionsheets"],
     ["views/*"],
     ["FigureView"],
     ["mount"],

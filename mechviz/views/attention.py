@@ -10,28 +10,14 @@ import numpy as np
 
 from mechviz import wire
 from mechviz._attention_still import attention_still
-from mechviz._sink import with_sink
-from mechviz.arrays import Scale
+from mechviz.arrays import Quantity, Scale
 from mechviz.arrays import quantity_of as carried_quantity
 from mechviz.sites import Head
-from mechviz.text import Tokens, as_tokens, visible
+from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
-from mechviz.views._head_stats import summarise
-from mechviz.views._pattern_heads import find_head, heads_of, is_causal
-from mechviz.views._pattern_layers import check_labels, check_order, layers_of, missing_of
-from mechviz.views._pattern_wire import (
-    beyond,
-    encoding_of,
-    factor_props,
-    factors_of,
-    pooling_of,
-    quantity_of,
-    row_total,
-    said_precision,
-    thumb_size,
-    thumbs_of,
-    values_of,
-)
+from mechviz.views._attention_asked import first_words, open_first, read_all, sheets_of
+from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
+from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
 
 
@@ -62,20 +48,33 @@ def attention(
     and for the head the entropy of its rows in nats, how far back it reads, and its weight on the previous and on the
     first token, as means over queries (the first one, which has only itself to read, and padding left out).
 
+    Several texts are several sheets of one view, and so are several patterns with names: a list above the text picks
+    one (``view.selection.texts``; ``,`` and ``.``), and its numbers are fetched when it is opened::
+
+        mv.attention([t.tokens for t in traces], [t.attention for t in traces])
+        encoder, decoder = trace.stacks["encoder"], trace.stacks["decoder"]
+        mv.attention(
+            {"encoder": encoder.tokens, "decoder": decoder.tokens},
+            {"encoder": encoder.attention, "decoder": decoder.attention, "cross": decoder.cross_attention},
+        )
+
     Args:
-        tokens: What was read, [query]: `Tokens` (``trace.tokens``) or a list of strings.
+        tokens: What was read, [query]: `Tokens` (``trace.tokens``) or a list of strings. Of several texts a list of
+            these; of several patterns with names a dict of these by the same names, or what all of them read. What is
+            named "cross" is read by "decoder", of "encoder", unless something else is said.
         pattern: The weights: ``trace.attention``, a `Pattern`, or anything array-like of any real dtype (numpy, torch,
             jax; bfloat16 too) with shape [query, key], [head, query, key] or [layer, head, query, key], or a list of
             [head, query, key], one a layer. A batch of one may stand in front: [1, head, query, key] is one layer,
             [layer, 1, head, query, key] several, and so are lists of [1, head, query, key] (``outputs.attentions``). A
             first axis longer than one of four is always layers. Arrays are read again when a head is opened: do not
-            change them in place.
-        key_tokens: The tokens that are read, [key], where they are others than `tokens` (cross-attention).
+            change them in place. A list of any of these, one for each text; a dict of any of these by name.
+        key_tokens: The tokens that are read, [key], where they are others than `tokens` (cross-attention); a list or a
+            dict of them as `tokens`.
         layers: The true numbers of the layers in `pattern`, such as ``[5]``; by default those of the trace, or 0, 1, …
         heads: The true numbers of the heads, where `pattern` holds some of them.
         head_names: A name for each head instead of "H0", "H1", …
-        head: The head that is open at first: "L1H0", ``mv.Head(1, 0)``, its number in a single layer, or its name. By
-            default the first one.
+        head: The head that is open at first: "L1H0", ``mv.Head(1, 0)``, its number in a single layer, or its name; of
+            patterns with names "cross.L1H0". By default the first one.
         causal: Whether no query reads from a key behind it; those cells are not drawn. By default found out: a square
             pattern of one text whose cells above the diagonal are all 0 (or all the number of a mask, in scores).
         name: What the weights are; by default "attention probability" where all rows can be probabilities.
@@ -108,104 +107,77 @@ def attention(
         >>> mv.attention(["The", " cat", " sat"], pattern)
         <mechviz attention 'Attention'>
     """
-    check_order(tokens, pattern)
-    stack = layers_of(pattern, layers)
-    missing = missing_of(pattern)
-    if stack[0].sink:
-        key_tokens = with_sink(as_tokens(tokens) if key_tokens is None else as_tokens(key_tokens, name="key_tokens"))
-    text, key_text = _texts(tokens, key_tokens, stack[0].pattern.shape)
-    widest = max(layer.pattern.shape[0] for layer in stack)
-    numbers = list(range(widest)) if heads is None else check_labels(heads, widest, name="heads", each="head")
-    names = _names(head_names, widest)
-    sources = heads_of(stack, numbers, names)
-    opened = find_head(head, sources, numbers)
-    same = key_text == text
-    triangle = is_causal(sources, causal, same_tokens=same)
-    thumb = thumb_size(len(sources))
+    sheets = sheets_of(tokens, pattern, key_tokens)
     said = named(carried_quantity(pattern), name, None, scale, limits)
-    look: dict[str, Any] = {"causal": triangle, "thumb": thumb, "rule": pooling_of(said), "same_tokens": same}
-    found, packed = [], []
-    for source in sources:
-        weights = source.weights()
-        found.append(summarise(weights, **look))
-        packed.append(factors_of(source, weights, triangle) if precision == "auto" else None)
-    quantity = quantity_of(found, said)
-    ends = quantity.limits or (0.0, 1.0)
-    encoding = encoding_of(sources, found, triangle, precision)
-
-    def head_props(i: int) -> dict[str, Any]:
-        source, summary = sources[i], found[i]
-        place = {"row": source.row, "column": source.column, "layer": source.layer, "head": numbers[source.column]}
-        later, factors = encoding.lazy and i != opened, packed[i]
-        values = factor_props(factors, lazy=later) if factors else values_of(source, summary, encoding, lazy=later)
-        counts = beyond(source, summary, ends, triangle)
-        return {**place, "name": source.name, "values": values, "nan": summary.nan, **counts}
-
-    probabilities = all(summary.probabilities for summary in found)
-    first = sources[opened]
+    read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
+    part, opened = open_first(head, sheets, read)
+    quantity = quantity_of([summary for sheet in read for summary in sheet.found], said)
+    every = [(sheet, i) for sheet in read for i in range(len(sheet.sources))]  # as the browser counts heads
+    sent = []
+    for i, sheet in enumerate(read):
+        at, text = sheets.place(i)
+        like = read[sheets.at(at, 0)] if text else None
+        offset = sum(len(other.sources) for other in read[:i])
+        sent.append(sheet_props(sheet, quantity, opened if at == part else 0, offset=offset, like=like))
+    said_of_all: dict[str, Any] = {
+        "quantity": ", ".join(filter(None, (quantity.name, quantity.unit))),
+        "scale": {"ramp": quantity.scale, "limits": list(quantity.limits or (0.0, 1.0))},
+    }
+    first = read[sheets.at(part, 0)]
+    site = " ".join(filter(None, (sheets.parts[part], first.sources[opened].name)))
+    missing = "; ".join(dict.fromkeys(filter(None, (sheet.missing for sheet in read))))
+    precisions = ", ".join(sorted({said_precision(sheet.encoding, sheet.packed) for sheet in read}))
+    if len(read) == 1:
+        props = {**sent[0], **said_of_all}
+    else:
+        texts = [first_words(read[sheets.at(part, text)].text) for text in range(sheets.texts)]
+        props = {"sheets": sent, "parts": sheets.parts, "texts": texts, "part": part, **said_of_all}
     return View.of(
         "attention",
-        {
-            "tokens": text.to_props(),
-            "key_tokens": None if key_tokens is None else key_text.to_props(),
-            "heads": [head_props(i) for i in range(len(sources))],
-            "rows": ["" if layer.number is None else f"L{layer.number}" for layer in stack],
-            "columns": names or [visible(str(n)) for n in stack[0].pattern.names or [f"H{n}" for n in numbers]],
-            "thumbs": thumbs_of(found, triangle) if len(sources) > 1 else None,
-            "thumb_step": math.ceil(max(len(text), len(key_text)) / thumb),
-            "statistics": wire.Array(np.stack([summary.statistics for summary in found])) if probabilities else None,
-            "causal": triangle,
-            "probabilities": probabilities,
-            "quantity": ", ".join(filter(None, (quantity.name, quantity.unit))),
-            "scale": {"ramp": quantity.scale, "limits": list(ends)},
-            "row_total": row_total(found),
-            "open": opened,
-        },
+        props,
         title=title,
-        site=first.name,
-        provenance={**text.provenance, "precision": said_precision(encoding, packed)}
+        site=site,
+        provenance=_provenance(read, sheets.texts)
+        | {"precision": precisions}
         | ({"missing": missing} if missing else {}),
-        answers={"value": lambda args: sources[args["head"]].line(args)},
-        still=lambda: attention_still(
-            np.tril(first.weights()) if triangle else first.weights(),
-            [(source.row, source.column, summary.thumb) for source, summary in zip(sources, found, strict=True)],
-            causal=triangle,
-            quantity=quantity,
-            title=f"{title} {first.name}",
-        ),
-        height=lambda width: _height(width, text, key_text, len(stack), widest),
-        selection={"layers": [first.layer], "heads": [numbers[first.column]]},
+        answers={"value": lambda args: every[args["head"]][0].sources[every[args["head"]][1]].line(args)},
+        still=lambda: _still(first, opened, quantity, f"{title} {site}"),
+        height=lambda width: _height(width, first, several=len(read) > 1),
+        selection={"layers": [first.sources[opened].layer], "heads": [first.numbers[first.sources[opened].column]]}
+        | ({"texts": [0]} if sheets.texts > 1 else {}),
     )
 
 
-def _texts(tokens: Any, key_tokens: Any, shape: tuple[int, int, int]) -> tuple[Tokens, Tokens]:
-    """Query and key tokens, checked against the pattern."""
-    text = as_tokens(tokens)
-    key_text = text if key_tokens is None else as_tokens(key_tokens, name="key_tokens")
-    if tuple(shape[1:]) != (len(text), len(key_text)):
-        if key_tokens is None:
-            wanted = f"query == key == len(tokens) == {len(text)}"
-            hint = "; give key_tokens= where keys are other tokens" if shape[1] == len(text) else ""
-        else:
-            wanted = f"query == len(tokens) == {len(text)} and key == len(key_tokens) == {len(key_text)}"
-            swapped = tuple(shape[1:]) == (len(key_text), len(text))
-            hint = "; tokens are the ones that read, key_tokens the ones that are read: swapped?" if swapped else ""
-        raise ValueError(f"pattern must have shape (head, query, key) with {wanted}; got {tuple(shape)}{hint}")
-    return text, key_text
+def _provenance(read: Sequence[Sheet], texts: int) -> dict[str, Any]:
+    """What the texts agree on, and how many tokens they have; of one text everything."""
+    if len(read) == 1:
+        return dict(read[0].text.provenance)
+    first = read[0].text.provenance
+    shared = {
+        key: value
+        for key, value in first.items()
+        if all(key in sheet.text.provenance and sheet.text.provenance[key] == value for sheet in read[1:])
+    }
+    lengths = sorted({len(sheet.text) for sheet in read})
+    span = f"{lengths[0]} to {lengths[-1]} tokens" if len(lengths) > 1 else f"{lengths[0]} tokens"
+    return {**shared, "texts": f"{texts} texts, {span}" if texts > 1 else span}
 
 
-def _names(head_names: Any, count: int) -> list[str] | None:
-    if head_names is None:
-        return None
-    if isinstance(head_names, str) or not all(isinstance(item, str) for item in head_names):
-        raise TypeError(f"head_names must be a list of strings, one for each head; got {head_names!r}")
-    if len(head_names) != count:
-        raise ValueError(f"head_names must hold one name for each of {count} heads; got {len(head_names)}")
-    return list(map(visible, head_names))
+def _still(sheet: Sheet, opened: int, quantity: Quantity, title: str) -> str:
+    weights = sheet.sources[opened].weights()
+    places = zip(sheet.sources, sheet.found, strict=True)
+    return attention_still(
+        np.tril(weights) if sheet.causal else weights,
+        [(source.row, source.column, summary.thumb) for source, summary in places],
+        causal=sheet.causal,
+        quantity=quantity,
+        title=title,
+    )
 
 
-def _height(width: int, text: Tokens, keys: Tokens, rows: int, columns: int) -> int:
+def _height(width: int, sheet: Sheet, *, several: bool) -> int:
     """Estimated height in CSS pixels at a width, laid out as js/src/views/attention.svelte does."""
+    text, keys, rows, columns = sheet.text, sheet.key_text, len(sheet.stack), sheet.widest
     shown = {id(tokens): tokens for tokens in (text, keys)}.values()
     lines = sum(math.ceil(sum(7.83 * len(t) + 3 for t in tokens.shown) / width) for tokens in shown)
     narrow = width < 760
@@ -217,7 +189,7 @@ def _height(width: int, text: Tokens, keys: Tokens, rows: int, columns: int) -> 
     large = 30 + min(1000, len(text) * min(36, room / len(keys)))
     side = 60 + 156
     body = grid + side + 20 + large if narrow else max(side + grid, large) if beside else grid + 20 + max(side, large)
-    return round(52 + 26 + min(200, 26 * lines) + 18 + body + 44)
+    return round(52 + 26 + min(200, 26 * lines) + 18 + body + 44 + 32 * several)
 
 
 def example() -> View:

@@ -1,50 +1,13 @@
-/** What mechviz/views/attention.py sends, and how what is pointed at becomes a row or a column. */
+/** How what is pointed at becomes a row or a column, and what is said of the numbers. */
 import type { Hover } from '../figure.svelte';
 import type { Focus } from '../parts/heatmap';
 import type { Head } from '../parts/headgrid';
-import type { HeadValues } from '../parts/openhead.svelte';
-import type { Total } from '../parts/rowreadout';
 import type { Direction, Pattern, Tile } from '../pattern/pattern';
 import { tick } from '../number';
 import type { Curve, Scale } from '../scale';
 import type { Selection } from '../selection';
 import { errorOf, type NdArray } from '../wire';
 import { say } from '../words';
-import type { FrameJson, TokensJson } from './types';
-
-export interface AttentionProps {
-  frame: FrameJson;
-  tokens: TokensJson;
-  /** Where keys are other tokens than queries. */
-  key_tokens: TokensJson | null;
-  heads: HeadJson[];
-  /** Names beside the rows of the grid, and over its columns. */
-  rows: string[];
-  columns: string[];
-  /** [head, row, column], each cell the largest of `thumb_step` × `thumb_step` weights; null for a single head. */
-  thumbs: NdArray | null;
-  thumb_step: number;
-  /** [head, entropy · distance · previous token · first token]; null where rows are no probabilities. */
-  statistics: NdArray | null;
-  causal: boolean;
-  probabilities: boolean;
-  /** "attention probability" */
-  quantity: string;
-  scale: Pick<Scale, 'ramp' | 'limits'>;
-  /** What every row sums to, if they all do. */
-  row_total: Total | null;
-  /** Index of the head that is shown until another is picked. */
-  open: number;
-}
-
-export interface HeadJson extends Head {
-  /** [query, key], or what that is made of. */
-  values: HeadValues;
-  /** How many weights are not a number, or outside of the limits. */
-  nan: number;
-  above: number;
-  below: number;
-}
 
 export type Mode = Curve | 'row';
 
@@ -132,7 +95,8 @@ export function exactness(
 }
 
 /** All keys of the view and what they do. */
-export function keysOf(): [key: string, what: string][] {
+export function keysOf(several: boolean): [key: string, what: string][] {
+  const texts: [string, string][] = [[', .', say('attention.key.texts')]];
   return [
     ['← → ↑ ↓', say('attention.key.arrows')],
     ['Home End', say('attention.key.ends')],
@@ -144,5 +108,6 @@ export function keysOf(): [key: string, what: string][] {
     ['m', say('keys.spaces')],
     ['[ ]', say('attention.key.heads')],
     ['{ }', say('attention.key.layers')],
+    ...(several ? texts : []),
   ];
 }

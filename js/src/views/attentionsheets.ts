@@ -1,0 +1,102 @@
+/** What mechviz/views/attention.py sends: a sheet for every stack and text, one of which is shown at a time. */
+import { LazyArray } from '../figure.svelte';
+import type { Head } from '../parts/headgrid';
+import type { HeadValues } from '../parts/openhead.svelte';
+import type { Total } from '../parts/rowreadout';
+import type { Scale } from '../scale';
+import type { Selection } from '../selection';
+import type { NdArray } from '../wire';
+import type { FrameJson, TokensJson } from './types';
+
+export interface AttentionProps {
+  frame: FrameJson;
+  tokens: TokensJson;
+  /** Where keys are other tokens than queries. */
+  key_tokens: TokensJson | null;
+  heads: HeadJson[];
+  /** Names beside the rows of the grid, and over its columns. */
+  rows: string[];
+  columns: string[];
+  /** [head, row, column], each cell the largest of `thumb_step` × `thumb_step` weights; null for a single head. */
+  thumbs: NdArray | LazyArray | null;
+  thumb_step: number;
+  /** [head, entropy · distance · previous token · first token]; null where rows are no probabilities. */
+  statistics: NdArray | null;
+  causal: boolean;
+  probabilities: boolean;
+  /** "attention probability" */
+  quantity: string;
+  scale: Pick<Scale, 'ramp' | 'limits'>;
+  /** What every row sums to, if they all do. */
+  row_total: Total | null;
+  /** Index of the head that is shown until another is picked. */
+  open: number;
+  /** Heads of the sheets before this one: the kernel counts them all. */
+  offset?: number;
+}
+
+export interface HeadJson extends Head {
+  /** [query, key], or what that is made of. */
+  values: HeadValues;
+  /** How many weights are not a number, or outside of the limits. */
+  nan: number;
+  above: number;
+  below: number;
+}
+
+/** What mechviz/views/_attention_sheet.py sends of one stack and text. */
+export type SheetJson = Omit<AttentionProps, 'frame' | 'quantity' | 'scale' | 'heads'> & {
+  /** Null for a further text whose heads stand where those of the first do; their numbers then are in `values`. */
+  heads: HeadJson[] | null;
+  /** [head, query, key] */
+  values?: NdArray | LazyArray;
+  /** Weights that are not a number or outside of the limits, by head, where there are any. */
+  counts?: Record<number, Pick<HeadJson, 'nan' | 'above' | 'below'>>;
+};
+
+export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 'scale'> {
+  /** Stack by stack, and in each text by text. */
+  sheets: SheetJson[];
+  /** Names of the stacks; [""] where there is one. */
+  parts: string[];
+  /** How each text begins. */
+  texts: string[];
+  /** The stack that is shown at first. */
+  part: number;
+}
+
+export type Props = AttentionProps | SheetsJson;
+
+export function isSheets(props: Props): props is SheetsJson {
+  return 'sheets' in props;
+}
+
+/** The text that is shown: the first that is picked and exists. */
+export function openText(props: Props, selection: Selection): number {
+  return isSheets(props) ? (selection.texts.find((text) => text < props.texts.length) ?? 0) : 0;
+}
+
+/** What is shown, as a view of one text has it. */
+export function sheetOf(props: Props, part: number, text: number): AttentionProps {
+  if (!isSheets(props)) return props;
+  const { frame, quantity, scale, sheets, texts } = props;
+  const [sheet, first] = [sheets[part * texts.length + text], sheets[part * texts.length]];
+  return { ...sheet, frame, quantity, scale, heads: sheet.heads ?? headsOf(sheet, first.heads!) };
+}
+
+/** Heads that travel together, each with its part of the numbers once these are here. */
+function headsOf(sheet: SheetJson, places: HeadJson[]): HeadJson[] {
+  const values = sheet.values!;
+  const whole = values instanceof LazyArray ? values.value : values;
+  const size = whole ? whole.shape[1] * whole.shape[2] : 0;
+  return places.map((place, i) => ({
+    ...place,
+    nan: 0,
+    above: 0,
+    below: 0,
+    ...sheet.counts?.[i],
+    values: whole
+      ? { ...whole, data: whole.data.subarray(i * size, (i + 1) * size), shape: whole.shape.slice(1) }
+      : (values as LazyArray),
+  }));
+}

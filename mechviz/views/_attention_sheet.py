@@ -1,0 +1,215 @@
+"""One sheet of `mv.attention`: the heads of one stack over one text, checked and summed up, and what is sent of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mechviz import wire
+from mechviz._factor_pack import PackedHead
+from mechviz._sink import with_sink
+from mechviz.arrays import Quantity
+from mechviz.text import Tokens, as_tokens, visible
+from mechviz.views._head_stats import Summary, summarise
+from mechviz.views._pattern_heads import HeadSource, heads_of, is_causal
+from mechviz.views._pattern_layers import Layer, check_labels, layers_of, missing_of
+from mechviz.views._pattern_wire import (
+    Encoding,
+    beyond,
+    encoding_of,
+    factor_props,
+    factors_of,
+    pooling_of,
+    row_total,
+    thumb_size,
+    thumbs_of,
+    values_of,
+)
+
+# Of a further text all heads travel together up to here, when it is opened; beyond, each when it is opened.
+_TOGETHER_BYTES = wire.MB
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller says about every sheet."""
+
+    layers: Sequence[int] | None
+    heads: Sequence[int] | None
+    head_names: Sequence[str] | None
+    causal: bool | None
+    precision: wire.Precision
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The heads of one stack over one text; `key_tokens` is None where keys are the same tokens."""
+
+    text: Tokens
+    key_text: Tokens
+    key_tokens: Tokens | None
+    stack: list[Layer]
+    numbers: list[int]
+    names: list[str] | None
+    sources: list[HeadSource]
+    found: list[Summary]
+    packed: list[PackedHead | None]
+    causal: bool
+    thumb: int
+    encoding: Encoding
+    missing: str
+
+    @property
+    def widest(self) -> int:
+        """Heads of the layer that has most of them."""
+        return max(layer.pattern.shape[0] for layer in self.stack)
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether all rows can be probabilities."""
+        return all(summary.probabilities for summary in self.found)
+
+    def places(self) -> list[dict[str, Any]]:
+        """Where every head stands, and what it is called."""
+        return [
+            {"row": s.row, "column": s.column, "layer": s.layer, "head": self.numbers[s.column], "name": s.name}
+            for s in self.sources
+        ]
+
+
+def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Quantity) -> Sheet:
+    """Check one text and its pattern, and look at every head of it."""
+    stack = layers_of(pattern, asked.layers)
+    if stack[0].sink:
+        key_tokens = with_sink(as_tokens(tokens) if key_tokens is None else as_tokens(key_tokens, name="key_tokens"))
+    text, key_text = _texts(tokens, key_tokens, stack[0].pattern.shape)
+    widest = max(layer.pattern.shape[0] for layer in stack)
+    given = asked.heads
+    numbers = list(range(widest)) if given is None else check_labels(given, widest, name="heads", each="head")
+    names = _names(asked.head_names, widest)
+    sources = heads_of(stack, numbers, names)
+    same = key_text == text
+    causal = is_causal(sources, asked.causal, same_tokens=same)
+    thumb = thumb_size(len(sources))
+    look: dict[str, Any] = {"causal": causal, "thumb": thumb, "rule": pooling_of(said), "same_tokens": same}
+    found, packed = [], []
+    for source in sources:
+        weights = source.weights()
+        found.append(summarise(weights, **look))
+        packed.append(factors_of(source, weights, causal) if asked.precision == "auto" else None)
+    return Sheet(
+        text=text,
+        key_text=key_text,
+        key_tokens=None if key_tokens is None else key_text,
+        stack=stack,
+        numbers=numbers,
+        names=names,
+        sources=sources,
+        found=found,
+        packed=packed,
+        causal=causal,
+        thumb=thumb,
+        encoding=encoding_of(sources, found, causal, asked.precision),
+        missing=missing_of(pattern),
+    )
+
+
+def sheet_props(
+    sheet: Sheet, quantity: Quantity, opened: int, *, offset: int = 0, like: Sheet | None = None
+) -> dict[str, Any]:
+    """What js/src/views/attentionsheets.ts reads as SheetJson.
+
+    Args:
+        sheet: The sheet.
+        quantity: Name, scale and limits, the same for all sheets of a view.
+        opened: The head that is open at first.
+        offset: Heads of the sheets before it: the kernel counts them all.
+        like: The first text of the same stack, where this is another one: nothing of it comes with the first picture.
+    """
+    own = sheet.names or [visible(str(n)) for n in sheet.stack[0].pattern.names or [f"H{n}" for n in sheet.numbers]]
+    thumbs = thumbs_of(sheet.found, sheet.causal) if len(sheet.sources) > 1 else None
+    return {
+        "tokens": sheet.text.to_props(),
+        "key_tokens": None if sheet.key_tokens is None else sheet.key_text.to_props(),
+        **_heads(sheet, quantity, opened, like),
+        "rows": ["" if layer.number is None else f"L{layer.number}" for layer in sheet.stack],
+        "columns": own,
+        "thumbs": replace(thumbs, lazy=True) if thumbs and like else thumbs,
+        "thumb_step": math.ceil(max(len(sheet.text), len(sheet.key_text)) / sheet.thumb),
+        "statistics": wire.Array(np.stack([s.statistics for s in sheet.found])) if sheet.probabilities else None,
+        "causal": sheet.causal,
+        "probabilities": sheet.probabilities,
+        "row_total": row_total(sheet.found),
+        "open": opened,
+        "offset": offset,
+    }
+
+
+def _heads(sheet: Sheet, quantity: Quantity, opened: int, like: Sheet | None) -> dict[str, Any]:
+    """Every head with its numbers; of a further text where they stand is known already, and they may travel together."""
+    ends = quantity.limits or (0.0, 1.0)
+    counts = [
+        {"nan": summary.nan, **beyond(source, summary, ends, sheet.causal)}
+        for source, summary in zip(sheet.sources, sheet.found, strict=True)
+    ]
+    if like and _travels_together(sheet, like):
+        marked = {str(i): count for i, count in enumerate(counts) if any(count.values())}
+        return {"heads": None, "values": _together(sheet), "counts": marked}
+
+    def values(i: int) -> wire.Array | dict[str, Any]:
+        later = (sheet.encoding.lazy and i != opened) or like is not None
+        packed = sheet.packed[i]
+        if packed is not None:
+            return factor_props(packed, lazy=later)
+        return values_of(sheet.sources[i], sheet.found[i], sheet.encoding, lazy=later)
+
+    places = sheet.places()
+    return {"heads": [{**place, "values": values(i), **counts[i]} for i, place in enumerate(places)]}
+
+
+def _travels_together(sheet: Sheet, like: Sheet) -> bool:
+    _, queries, keys = sheet.sources[0].pattern.shape
+    small = 4 * len(sheet.sources) * queries * keys <= _TOGETHER_BYTES
+    return small and not any(sheet.packed) and sheet.places() == like.places()
+
+
+def _together(sheet: Sheet) -> wire.Array:
+    """All heads, ``[head, query, key]``."""
+    _, queries, keys = sheet.sources[0].pattern.shape
+
+    def numbers() -> np.ndarray:
+        whole = np.stack([source.weights() for source in sheet.sources])
+        return np.minimum(whole, 1) if sheet.encoding.precision == "sqrt8" else whole
+
+    shape = (len(sheet.sources), queries, keys)
+    return wire.Array(numbers, precision=sheet.encoding.precision, layout=sheet.encoding.layout, lazy=True, shape=shape)
+
+
+def _texts(tokens: Any, key_tokens: Any, shape: tuple[int, int, int]) -> tuple[Tokens, Tokens]:
+    """Query and key tokens, checked against the pattern."""
+    text = as_tokens(tokens)
+    key_text = text if key_tokens is None else as_tokens(key_tokens, name="key_tokens")
+    if tuple(shape[1:]) != (len(text), len(key_text)):
+        if key_tokens is None:
+            wanted = f"query == key == len(tokens) == {len(text)}"
+            hint = "; give key_tokens= where keys are other tokens" if shape[1] == len(text) else ""
+        else:
+            wanted = f"query == len(tokens) == {len(text)} and key == len(key_tokens) == {len(key_text)}"
+            swapped = tuple(shape[1:]) == (len(key_text), len(text))
+            hint = "; tokens are the ones that read, key_tokens the ones that are read: swapped?" if swapped else ""
+        raise ValueError(f"pattern must have shape (head, query, key) with {wanted}; got {tuple(shape)}{hint}")
+    return text, key_text
+
+
+def _names(head_names: Any, count: int) -> list[str] | None:
+    if head_names is None:
+        return None
+    if isinstance(head_names, str) or not all(isinstance(item, str) for item in head_names):
+        raise TypeError(f"head_names must be a list of strings, one for each head; got {head_names!r}")
+    if len(head_names) != count:
+        raise ValueError(f"head_names must hold one name for each of {count} heads; got {len(head_names)}")
+    return list(map(visible, head_names))
