@@ -106,7 +106,7 @@ def test_results_that_do_not_exist(monkeypatch):
 
 
 def test_a_sum_that_does_not_come_out_is_refused(monkeypatch):
-    monkeypatch.setattr(heads, "_linear", lambda module, given: (module.weight.T * 1.001, None))
+    monkeypatch.setattr(heads, "linear_parts", lambda module, given: (module.weight.T * 1.001, None))
     with pytest.raises(Unavailable, match="differ from attn_out by"):
         traced("llama").result(0)
 
