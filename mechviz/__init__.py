@@ -9,17 +9,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mechviz.document import page
+from mechviz.figures import column, grid, row, tabs
 from mechviz.from_cache import from_cache
 from mechviz.notebook import output
 from mechviz.opening import open as open  # not in __all__: `import *` must not hide Python's own
+from mechviz.publish import publish
 from mechviz.selection import Selection
 from mechviz.sites import MLP, Attention, Feature, Head, Neuron, Residual
 from mechviz.style import style
 from mechviz.svelte import SvelteError, svelte
 from mechviz.text import Tokens
 from mechviz.version import __version__
-from mechviz.view import View, column, row
-from mechviz.view import make_page as page
+from mechviz.view import View
 from mechviz.views.attention import attention
 from mechviz.views.bars import bars
 from mechviz.views.heatmap import heatmap
@@ -55,6 +57,7 @@ __all__ = [
     "column",
     "edit",
     "from_cache",
+    "grid",
     "heatmap",
     "knock_out",
     "lens",
@@ -64,11 +67,13 @@ __all__ = [
     "page",
     "patch",
     "predictions",
+    "publish",
     "row",
     "scatter",
     "steer",
     "style",
     "svelte",
+    "tabs",
     "tokens",
 ]
 

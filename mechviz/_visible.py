@@ -52,3 +52,8 @@ def prose(string: str) -> str:
 def hidden(string: str, *, in_prose: bool = False) -> bool:
     """Whether a string holds a character that `visible` (or `prose`) would escape."""
     return (_IN_PROSE if in_prose else _IN_LABEL).search(string) is not None
+
+
+def carried(text: str) -> str:
+    """Text that UTF-8 can carry and a parser of HTML keeps: lone surrogates and NUL become visible escapes."""
+    return "".join(f"⟨U+{ord(c):04X}⟩" if 0xD800 <= ord(c) < 0xE000 or c == "\0" else c for c in text)

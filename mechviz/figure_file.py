@@ -10,13 +10,13 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mechviz import wire
+from mechviz import layouts, wire
 from mechviz.version import __version__
 
 FORMAT = "mechviz figure"
@@ -118,7 +118,7 @@ def read(text: str, name: str) -> FigureData:
     arrays = {id: _array(header, f"{name}: arrays.{id}") for id, header in _dict(content, "arrays", name).items()}
     views = {id: _view(view, arrays, f"{name}: views.{id}") for id, view in _dict(content, "views", name).items()}
     layout = _dict(content, "layout", name)
-    placed = list(_ids(layout, f"{name}: layout"))
+    placed = list(layouts.check(layout, f"{name}: layout"))
     if sorted(placed) != sorted(views):
         raise ValueError(f"{name}: layout must name each view once; got {placed}, and the views are {list(views)}")
     return FigureData(layout, views, _dict(content, "selection", name))
@@ -188,18 +188,6 @@ def _array(entry: Any, where: str) -> wire.Array:
     encoded = wire.Encoded({**header, "exact": header["exact"] is True}, numbers)
     lazy = entry.get("lazy") is True
     return _Stored(lambda: wire.decode(encoded.header, numbers), lazy=lazy, shape=tuple(shape), encoded=encoded)
-
-
-def _ids(layout: Any, where: str) -> Iterator[str]:
-    """Ids of views in reading order."""
-    kind = layout.get("kind") if isinstance(layout, dict) else None
-    if kind == "view" and isinstance(layout.get("id"), str):
-        yield layout["id"]
-    elif kind in ("row", "column") and isinstance(layout.get("items"), list) and layout["items"]:
-        for item in layout["items"]:
-            yield from _ids(item, where)
-    else:
-        raise ValueError(f"{where} must be made of views, rows and columns; got {str(layout)[:80]}")
 
 
 def _dict(content: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

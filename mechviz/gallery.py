@@ -14,7 +14,8 @@ from types import ModuleType
 
 from mechviz import export, views
 from mechviz._example_code import example_code
-from mechviz.page import PageFigure, heading, html_page, markdown
+from mechviz._markdown import markdown
+from mechviz.page import PageFigure, heading, html_page
 from mechviz.view import View
 
 # Of the README: file, view, theme.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mechviz import figure_file, trace_file, views
+from mechviz import figure_file, layouts, trace_file, views
 from mechviz.version import __version__
 from mechviz.view import Spec, View
 
@@ -82,7 +82,7 @@ def _view(
     if layout["kind"] == "view":
         return View(spec=_spec(views[layout["id"]]), selection=selection)
     children = [_view(item, views) for item in layout["items"]]
-    return View(layout=layout["kind"], children=children, selection=selection)
+    return View(layout=layouts.options_of(layout), children=children, selection=selection)
 
 
 def _spec(view: figure_file.ViewData) -> Spec:

@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from mechviz import wire
+from mechviz._visible import carried
 from mechviz.bundle import bundle_text, pack_text, script_with
 from mechviz.style import current as current_style
 from mechviz.version import __version__
@@ -34,7 +35,10 @@ pre{overflow:auto;padding:8px 12px;background:#f2f4f6}a{color:#0b5fc0}img{max-wi
 table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #d9dde2}
 .bare body{padding:2px 6px;max-width:none}.bare .figure{margin:0}
 @media(prefers-color-scheme:dark){html{background:#111418}body{color:#e8eaed}pre{background:#1c2025}a{color:#6fb1ff}
-td,th{border-color:#30353c}}html.bare{background:transparent}html.bare.drawn{background:Canvas}"""
+td,th{border-color:#30353c}.contents a{color:#b3b9c1}}
+.contents{font-size:13px;line-height:20px}.contents ol{list-style:none;margin:0;padding:0}.contents ol ol{padding-left:16px}
+.contents a{color:#4a5058;text-decoration:none}.contents a:hover{text-decoration:underline}
+.math.block{margin:12px 0;overflow-x:auto}html.bare{background:transparent}html.bare.drawn{background:Canvas}"""
 
 
 # A page beyond this is slow to open and too large for most mails: whoever wants it says so.
@@ -61,6 +65,7 @@ class PageFigure:
     code: Mapping[str, str] = field(default_factory=dict)
     style: Mapping[str, Any] = field(default_factory=lambda: current_style().to_json())
     paper: dict[str, Any] | None = None
+    selection_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What js/src/figure.svelte.ts reads as FigureJson."""
@@ -71,6 +76,7 @@ class PageFigure:
             "selection": self.selection,
             "style": self.style,
             **({"paper": self.paper} if self.paper else {}),
+            **({"selection_id": self.selection_id} if self.selection_id else {}),
         }
 
 
@@ -142,7 +148,7 @@ def html_page(
 
     Args:
         title: The document's title, plain text.
-        items: In order: trusted HTML of prose (from `markdown`), or figures.
+        items: In order: trusted HTML of prose (mechviz/_markdown.py), or figures.
         bare: No margins and no prose style: for iframes.
         max_bytes: Most bytes that its arrays may take; None for any number.
 
@@ -201,13 +207,6 @@ def iframe(document: str, *, height: int, title: str) -> str:
     )
 
 
-def markdown(text: str) -> str:
-    """Markdown as HTML; HTML inside it is shown as text, script links are dropped."""
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table").render(_valid(text))
-
-
 def heading(text: str) -> str:
     """A page's title as HTML."""
     return f"<h1>{_text(text)}</h1>"
@@ -240,9 +239,4 @@ def _hash(script: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_valid(text))
-
-
-def _valid(text: str) -> str:
-    """Text that UTF-8 can carry and a parser keeps: lone surrogates and NUL become visible escapes."""
-    return "".join(f"⟨U+{ord(c):04X}⟩" if 0xD800 <= ord(c) < 0xE000 or c == "\0" else c for c in text)
+    return escape(carried(text))

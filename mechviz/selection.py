@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -23,7 +24,8 @@ class Selection:
     """Lists of indices, one an axis; an empty list means that nothing is picked there.
 
     The axes are ``layers, heads, queries, keys, positions, neurons, features, texts, vocabulary, step``. Assigning to
-    one moves the picture; a click in the picture moves the lists.
+    one moves the picture; a click in the picture moves the lists. Given to several display functions as ``selection=``
+    it links their pictures, wherever in a notebook they stand.
 
     Example:
         >>> selection = Selection(layers=[1], heads=[0])
@@ -44,12 +46,24 @@ class Selection:
     step: list[int]
     _axes: dict[str, list[int]]
     _watchers: list[Callable[[Any], None]]
+    _shared_id: str | None
 
     def __init__(self, **axes: int | Iterable[int]) -> None:
         """Pick the given axes; all others are empty."""
         self.__dict__["_axes"] = {axis: [] for axis in AXES}
         self.__dict__["_watchers"] = []
+        self.__dict__["_shared_id"] = None
         self.set(axes)
+
+    @property
+    def shared_id(self) -> str | None:
+        """What the figures that share it call it; None while it belongs to one figure."""
+        return self._shared_id
+
+    def share(self) -> None:
+        """Let figures of several cells be one through it (``mv.tokens(..., selection=s)`` calls this)."""
+        if self._shared_id is None:
+            self.__dict__["_shared_id"] = uuid.uuid4().hex[:12]
 
     def __getattr__(self, axis: str) -> list[int]:
         """The indices picked on an axis (a copy: assign to change it)."""

@@ -6,16 +6,16 @@ import functools
 import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from mechviz import _plotly, export, figure_file, notebook, worker
+from mechviz import _plotly, export, figure_file, layouts, notebook, worker
 from mechviz._view_files import Files
 from mechviz._visible import prose
-from mechviz.page import MAX_BYTES, PageFigure, heading, html_page, iframe, markdown, page_figure
+from mechviz.page import PageFigure, html_page, page_figure
 from mechviz.selection import Selection
 from mechviz.version import __version__
 
@@ -45,33 +45,39 @@ class Spec:
 class View(Files):
     """A picture, or several laid out together and sharing one selection.
 
-    Returned by display functions such as `mechviz.attention` and by `mechviz.row` and `mechviz.column`. Making one
-    sends nothing; it becomes a widget when a notebook displays it.
+    Returned by display functions such as `mechviz.attention` and by `mechviz.row`, `column`, `grid` and `tabs`. Making
+    one sends nothing; it becomes a widget when a notebook displays it.
     """
 
     def __init__(
         self,
         *,
         spec: Spec | None = None,
-        layout: str = "view",
+        layout: Mapping[str, Any] | None = None,
         children: Iterable[View] = (),
         selection: Mapping[str, Any] | None = None,
     ) -> None:
-        """Use `View.of` (in display functions), `row` or `column` instead."""
+        """Use `View.of` (in display functions), `row`, `column`, `grid` or `tabs` instead.
+
+        Args:
+            spec: One picture; None where there are `children`.
+            layout: How the children stand: kind and what belongs to it (js/src/figure.svelte.ts).
+            children: Pictures and figures inside.
+            selection: What is picked at first.
+        """
         self._spec = spec
-        self._layout = layout
+        self._layout = dict(layout or {"kind": "view"})
         self._children = list(children)
         self._selection = Selection(**(selection or {}))
         self._opened_with = self._selection.to_dict()
         self._parents: weakref.WeakSet[View] = weakref.WeakSet()
         self._widget: FigureWidget | None = None
         self._call: tuple[Callable[..., View], dict[str, Any]] | None = None
+        self._listeners: list[Callable[[Any], None]] = []
+        self._unwatch: Callable[[], None] = lambda: None
         for child in self._children:
             child._parents.add(self)
-            for axis, indices in child.selection.to_dict().items():
-                if indices and not getattr(self._selection, axis):
-                    self._selection.set({axis: indices})
-        self._share(self._selection)
+        self._share(self._shared_by_children() or self._selection)
 
     @classmethod
     def of(
@@ -135,7 +141,20 @@ class View(Files):
         still busy it sees the last.
         """
         call = worker.Newest(lambda: f(self._selection))
-        return self._selection.watch(lambda source: call() if source is not None else None)
+
+        def listener(source: Any) -> None:
+            if source is not None:
+                call()
+
+        self._listeners.append(listener)
+        self._listen()
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+            self._listen()
+
+        return stop
 
     def update(self, **changes: Any) -> None:
         """Show the picture with some arguments changed, where it stands; arrays that did not change are not resent.
@@ -219,7 +238,7 @@ class View(Files):
     def _layout_of(self, ids: Iterator[int]) -> dict[str, Any]:
         if self._spec is not None:
             return {"kind": "view", "id": str(next(ids))}
-        return {"kind": self._layout, "items": [child._layout_of(ids) for child in self._children]}
+        return {**self._layout, "items": [child._layout_of(ids) for child in self._children]}
 
     def _page_figure(self, lazy_bytes: int | None = None, paper: export.Paper | None = None) -> PageFigure:
         layout, views = self.flat()
@@ -227,6 +246,7 @@ class View(Files):
         selection = self._selection.to_dict()
         figure = page_figure(layout, views, selection, provenance, lazy_bytes=lazy_bytes, code=self.code())
         figure.paper = paper.to_json() if paper else None
+        figure.selection_id = self._selection.shared_id
         return figure
 
     def _figure_data(self) -> figure_file.FigureData:
@@ -241,12 +261,35 @@ class View(Files):
         }
         return figure_file.FigureData(layout, views, self._selection.to_dict())
 
+    def _shared_by_children(self) -> Selection | None:
+        """The selection that some of them already share with other cells; the figure then does, too."""
+        shared = {id(child.selection): child.selection for child in self._children if child.selection.shared_id}
+        if len(shared) > 1:
+            raise ValueError(
+                f"the views of a figure share one selection; these were given {len(shared)} different ones"
+            )
+        return next(iter(shared.values()), None)
+
     def _share(self, selection: Selection) -> None:
+        """Take a selection; what it leaves open is filled by what was picked here."""
+        for view in (self, *self._children):
+            for axis, indices in view.selection.to_dict().items():
+                if indices and not getattr(selection, axis):
+                    selection.set({axis: indices})
         self._selection = selection
         for child in self._children:
             child._share(selection)
+        self._listen()
         if self._widget is not None:
             self._widget.bind_selection()
+
+    def _listen(self) -> None:
+        """Hear the selection, now that it or those who listen are others."""
+        self._unwatch()
+        stops = ExitStack()
+        for listener in self._listeners:
+            stops.callback(self._selection.watch(listener))
+        self._unwatch = stops.close
 
     def _changed(self) -> None:
         if self._widget is not None:
@@ -258,8 +301,11 @@ class View(Files):
         titles = [str(spec.props["frame"]["title"]) for spec in self._specs()]
         return " · ".join(dict.fromkeys(titles)) or "mechviz"
 
-    def _height(self) -> int:
-        return sum(spec.height(_WIDTH) for spec in self._specs()) + 32 * (sum(1 for _ in self._specs()) - 1)
+    def _height(self, width: int = _WIDTH) -> int:
+        """Estimated height in CSS pixels, laid out as js/src/FigureView.svelte does."""
+        if self._spec is not None:
+            return self._spec.height(width)
+        return layouts.height(self._layout, [child._height for child in self._children], width)
 
     def _twin(self) -> notebook.Twin:
         document = html_page(self._title(), [self._page_figure(notebook.TWIN_LAZY_BYTES)], bare=True)
@@ -268,7 +314,7 @@ class View(Files):
     def __repr__(self) -> str:
         """The kind and title of every picture in it."""
         inside = ", ".join(f"{spec.kind} {spec.props['frame']['title']!r}" for spec in self._specs())
-        return f"<mechviz {inside}>" if self._spec else f"<mechviz {self._layout} of {inside}>"
+        return f"<mechviz {inside}>" if self._spec else f"<mechviz {self._layout['kind']} of {inside}>"
 
     def _ipython_display_(self) -> None:
         notebook.display(lambda: self.widget, self._twin, repr(self))
@@ -279,110 +325,34 @@ class View(Files):
 
 
 def display(function: F) -> F:
-    """Mark a display function: the view it returns remembers how it was made, so that `View.update` works."""
+    """Mark a display function: the view it returns remembers how it was made, so that `View.update` works.
+
+    It gives the function one argument more, ``selection=``: a `Selection` that views of several cells share.
+    """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def remembering(*args: Any, **kwargs: Any) -> View:
+    def remembering(*args: Any, selection: Selection | None = None, **kwargs: Any) -> View:
         view = function(*args, **kwargs)
         view._call = (function, dict(signature.bind(*args, **kwargs).arguments))
-        return view
+        return view if selection is None else linked(view, selection)
 
+    own = inspect.Parameter("selection", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Selection | None")
+    remembering.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore
     return remembering  # type: ignore[return-value]
 
 
-def row(*views: View) -> View:
-    """Views side by side (one below the other where there is no room), sharing one selection.
+def linked(view: View, selection: Selection) -> View:
+    """The view with a selection that others have too: what is picked in one of them is picked in all.
 
     Raises:
-        TypeError: an argument is not a view.
-
-    Example:
-        >>> mv.row(mv.tokens(tokens, loss), mv.attention(tokens, pattern))  # doctest: +SKIP
+        TypeError: `selection` is no `Selection`.
     """
-    return _together("row", views)
-
-
-def column(*views: View) -> View:
-    """Views one below the other, sharing one selection.
-
-    Raises:
-        TypeError: an argument is not a view.
-    """
-    return _together("column", views)
-
-
-def _together(layout: str, views: tuple[View, ...]) -> View:
-    if not views:
-        raise ValueError(f"{layout} needs at least one view; got none")
-    for i, view in enumerate(views):
-        if not isinstance(view, View):
-            hint = f"; write {layout}(*views)" if isinstance(view, (list, tuple)) else ""
-            raise TypeError(f"{layout} takes views; argument {i} is a {type(view).__name__}{hint}")
-    return View(layout=layout, children=views)
-
-
-class Page:
-    """Figures with prose between them, as one HTML file (see `make_page`)."""
-
-    def __init__(self, title: str, items: Iterable[View | str]) -> None:
-        """Use `mechviz.page`."""
-        self.title = title
-        self.items = list(items)
-        for i, item in enumerate(self.items):
-            if not isinstance(item, (View, str)):
-                raise TypeError(f"items[{i}] must be a view or a string of Markdown; got {type(item).__name__}")
-
-    def to_html(self, *, max_bytes: int = MAX_BYTES) -> str:
-        """The whole document as text; a ValueError where its numbers take more than `max_bytes`."""
-        parts = [item._page_figure() if isinstance(item, View) else markdown(item) for item in self.items]
-        return html_page(self.title, [heading(self.title), *parts], max_bytes=max_bytes)
-
-    def save(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Path:
-        """Write one HTML file that opens without a network; returns the path.
-
-        Raises:
-            ValueError: the path does not end in ``.html``, or the numbers of its figures take more than `max_bytes`,
-                compressed and as text; nothing is written then.
-        """
-        path = Path(path)
-        _check_html(path)
-        path.write_text(self.to_html(max_bytes=max_bytes), encoding="utf-8")
-        return path
-
-    def __repr__(self) -> str:
-        """Its title and how much is in it."""
-        return f"<mechviz page {self.title!r} of {len(self.items)} items>"
-
-    def _repr_html_(self) -> str:
-        height = sum(item._height() + 48 if isinstance(item, View) else 120 for item in self.items) + 96
-        return iframe(self.to_html(), height=height, title=self.title)
-
-
-def make_page(title: str, items: Iterable[View | str]) -> Page:
-    """Figures and Markdown on one page.
-
-    Args:
-        title: The heading and the document's title, plain text.
-        items: In order: views (each figure has a selection of its own), and strings of Markdown. HTML inside
-            Markdown is shown as text.
-
-    Raises:
-        TypeError: an item is neither a view nor a string.
-
-    Example:
-        >>> mv.page("Induction", ["Look at *L1H0*:", view]).save("induction.html")  # doctest: +SKIP
-    """
-    if not isinstance(title, str):
-        raise TypeError(f"title must be a string; got a {type(title).__name__}")
-    if isinstance(items, (str, View)):
-        raise TypeError(f"items must be a list of views and strings; got a {type(items).__name__}")
-    return Page(title, items)
-
-
-def _check_html(path: Path) -> None:
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"path must end in .html; got {path.name!r}")
+    if not isinstance(selection, Selection):
+        raise TypeError(f"selection must be a mv.Selection that views share; got a {type(selection).__name__}")
+    selection.share()
+    view._share(selection)
+    return view
 
 
 def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[str]:

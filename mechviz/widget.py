@@ -75,6 +75,7 @@ class FigureWidget(anywidget.AnyWidget):
         self._view = view
         self._table = _ArrayTable()
         self._unwatch: Callable[[], None] = lambda: None
+        self._origin: str | None = None
         figure = self._assemble()
         super().__init__(figure=figure, arrays=self._table.first_bytes(), selection=view.selection.to_dict())
         self._hear_beside_cells()
@@ -91,8 +92,10 @@ class FigureWidget(anywidget.AnyWidget):
 
         def follow(source: Any) -> None:
             if source is not self:
+                # Figures of one document have told each other already; they know the pick again by its origin.
+                origin = {"origin": source._origin} if isinstance(source, FigureWidget) and source._origin else {}
                 with _traits:
-                    self.selection = selection.to_dict()
+                    self.selection = {**selection.to_dict(), **origin}
 
         self._unwatch = selection.watch(follow)
         follow(None)
@@ -123,11 +126,14 @@ class FigureWidget(anywidget.AnyWidget):
         refer = self._table.start()
         filled = {id: {"kind": kind, "props": wire.replace(props, refer, id)} for id, (kind, props) in views.items()}
         figure = {"layout": layout, "views": filled, "arrays": self._table.headers(), "selection": {}}
-        return figure | {"style": current_style().to_json()}
+        shared = self._view.selection.shared_id
+        return figure | {"style": current_style().to_json()} | ({"selection_id": shared} if shared else {})
 
     def _on_browser_selection(self, change: Any) -> None:
+        picked = dict(change["new"])
+        self._origin = picked.pop("origin", None)
         try:
-            self._view.selection.set(change["new"], source=self)
+            self._view.selection.set(picked, source=self)
         except (TypeError, ValueError) as error:
             log.warning("a selection from the browser was refused: %s", error)
 

@@ -19,7 +19,19 @@ ROOT = Path(__file__).parents[1]
 
 # From the ground up. Patterns are of paths without their suffix.
 PYTHON_FLOORS = [
-    ["version", "bundle", "worker", "selection", "sites", "arrays", "text", "_bytes", "_visible", "_vocabulary"],
+    [
+        "version",
+        "bundle",
+        "worker",
+        "selection",
+        "sites",
+        "arrays",
+        "text",
+        "_bytes",
+        "_visible",
+        "_vocabulary",
+        "layouts",
+    ],
     [
         "wire",
         "still",
@@ -38,9 +50,10 @@ PYTHON_FLOORS = [
     ["trace_file"],
     ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
-    ["page", "figure_file", "widget", "_*_still", "_plotly"],
+    ["page", "_markdown", "figure_file", "widget", "_*_still", "_plotly"],
     ["notebook"],
     ["view", "_view_files"],
+    ["document", "figures"],
     ["_svelte/*"],
     ["views/*", "svelte"],
 ]
@@ -67,6 +80,7 @@ PYTHON_ROOF = [
     "__init__",
     "cli",
     "opening",
+    "publish",
     "gallery",
     "_example_code",
     "new",
@@ -80,12 +94,12 @@ MAY_BE_HEAVY = ["_plotly", "models/*", "analysis/*", "demo/*", "scan/*", "bench"
 
 BROWSER_FLOORS = [
     ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "export/paper", "compiler/*"],
-    ["scale", "number", "theme", "backend", "compiler"],
+    ["scale", "number", "theme", "backend", "bus", "compiler"],
     ["style"],
     ["figure.svelte", "pattern/*"],
     ["views/types"],
     ["export/*"],
-    ["kernel", "page", "parts/*"],
+    ["kernel", "page", "address", "parts/*"],
     ["views/attentionsheets"],
     ["views/*"],
     ["FigureView"],

@@ -94,7 +94,15 @@ def test_the_wheel_never_moves_a_torch(wheel):
     (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     needed = re.findall(r"^Requires-Dist: (.*)$", wheel.read(metadata).decode(), re.MULTILINE)
     always = {re.split(r"[<>=!~; \[]", line)[0] for line in needed if "extra ==" not in line}
-    assert always == {"anywidget", "ipywidgets", "markdown-it-py", "numpy", "pillow"}
+    assert always == {
+        "anywidget",
+        "ipywidgets",
+        "latex2mathml",
+        "markdown-it-py",
+        "mdit-py-plugins",
+        "numpy",
+        "pillow",
+    }
     bounds = [line for line in needed if not re.search(r"extra == ['\"](dev|peers)", line)]
     assert [line for line in bounds if re.search(r"[<~]|==\d", line.split(";")[0])] == []
 

@@ -22,8 +22,8 @@ export interface Backend {
   ask?(view: string, name: string, args: unknown): Promise<Answer>;
   /** The whole figure as a file, as it is now: a page that opens without a network, or its data. */
   file?(kind: 'html' | 'json', shown: Shown): Promise<Blob>;
-  /** Tell Python what the reader picked. */
-  writeSelection?(selection: Selection): void;
+  /** Tell Python, or the page's address, what the reader picked; `origin` names the pick among figures that share it. */
+  writeSelection?(selection: Selection, origin?: string): void;
 }
 
 /** The answer is no longer wanted: a newer question took its place. */

@@ -1,5 +1,6 @@
 /** A figure in the browser: its views' props with arrays in place, one selection, one hover, the theme. */
 import type { Answer, Backend } from './backend';
+import { isHeard, type Sharer } from './bus';
 import type { Paper } from './export/paper';
 import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
 import type { StyleJson } from './style';
@@ -20,7 +21,12 @@ export interface FigureJson {
   /** Modules of users' components by key; only the full bundle runs them (user/modules.ts). */
   code?: Record<string, unknown>;
 }
-export type Layout = { kind: 'view'; id: string } | { kind: 'row' | 'column'; items: Layout[] };
+/** `columns` and `names` belong to grids and tabs (mechviz/layouts.py). */
+export type Layout =
+  | { kind: 'view'; id: string }
+  | { kind: 'row' | 'column'; items: Layout[] }
+  | { kind: 'grid'; columns: number; items: Layout[] }
+  | { kind: 'tabs'; names: string[]; items: Layout[] };
 export interface ViewJson {
   kind: string;
   props: Record<string, unknown>;
@@ -78,7 +84,7 @@ export interface View {
   props: Record<string, unknown>;
 }
 
-export class Figure {
+export class Figure implements Sharer {
   layout = $state.raw<Layout>({ kind: 'column', items: [] });
   views = $state.raw<Record<string, View>>({});
   selection = $state.raw<Selection>(emptySelection());
@@ -90,6 +96,10 @@ export class Figure {
   width = 0;
   /** Defaults that views begin with. */
   style: StyleJson = {};
+  /** Tells the other figures of the document that share the selection (bus.ts). */
+  tell?: (selection: Selection) => string;
+  /** The last pick that each of the others has told this one of. */
+  readonly heard = new Map<string, number>();
   /** Modules of users' components (user/modules.ts). */
   code = $state.raw<Record<string, unknown>>({});
   #hover = $state.raw<Hover>({});
@@ -151,8 +161,9 @@ export class Figure {
     this.layout = json.layout;
   }
 
-  /** The selection as Python has set it. */
-  receive(selection: Partial<Selection>): void {
+  /** The selection as Python has set it, or another figure. */
+  receive({ origin, ...selection }: Partial<Selection> & { origin?: string }): void {
+    if (isHeard(this.heard, origin)) return;
     const next = { ...emptySelection(), ...selection };
     if (!sameSelection(next, this.selection)) this.selection = next;
   }
@@ -163,7 +174,7 @@ export class Figure {
     const next = changed(this.selection, change);
     if (sameSelection(next, this.selection)) return;
     this.selection = next;
-    this.backend.writeSelection?.(next);
+    this.backend.writeSelection?.(next, this.tell?.(next));
   }
 
   /** Ask the kernel about a view; undefined where there is none. */

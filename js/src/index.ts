@@ -1,5 +1,6 @@
 /** The bundle's two doors: `render` for anywidget, `openPage` for a standalone file. */
 import type { AnyModel } from '@anywidget/types';
+import { addressOf } from './address';
 import type { FigureJson } from './figure.svelte';
 import { KernelBackend, type WidgetState } from './kernel';
 import { mountFigure } from './mount';
@@ -57,7 +58,11 @@ export async function openPage(document: Document, code?: FigureJson['code']): P
 
 async function openFigure(document: Document, host: HTMLElement, code?: FigureJson['code']): Promise<void> {
   const figure = { ...(await figureIn(host.querySelector('script[type="application/json"]'))), code };
-  await mountFigure(host, figure, new PageBackend(document, figure), new AbortController().signal);
+  const address = addressOf(document, host, figure);
+  const backend = new PageBackend(document, figure, (selection) => address?.write(selection));
+  const first = { ...figure, ...address?.read(figure) };
+  const drawn = await mountFigure(host, first, backend, new AbortController().signal);
+  address?.follow(drawn);
 }
 
 // A page says that it is one; in a notebook nothing happens on import.

@@ -9,7 +9,8 @@ import { decode, type Header, type NdArray } from './wire';
 export interface WidgetState {
   figure: FigureJson;
   arrays: Record<string, DataView>;
-  selection: Selection;
+  /** `origin`: the pick in a browser that it comes from, where figures share it. */
+  selection: Selection & { origin?: string };
   /** Modules of users' components. */
   code?: Record<string, unknown>;
 }
@@ -65,8 +66,8 @@ export class KernelBackend implements Backend {
     return new Blob([arrays[0].data as Uint8Array<ArrayBuffer>]);
   }
 
-  writeSelection(selection: Selection): void {
-    this.model.set('selection', selection);
+  writeSelection(selection: Selection, origin?: string): void {
+    this.model.set('selection', origin ? { ...selection, origin } : selection);
     this.model.save_changes();
   }
 

@@ -1,6 +1,7 @@
 /** One way to put a figure on a page, for the live widget and for standalone files alike. */
 import { mount, unmount, type Component } from 'svelte';
 import type { Backend } from './backend';
+import { share } from './bus';
 import { PAPER_STYLE, setPaper } from './export/paper';
 import { svgPicture, type PictureOptions } from './export/picture';
 import { Figure, type FigureJson } from './figure.svelte';
@@ -46,6 +47,7 @@ export async function mountFigure(
   figure.style = json.style ?? {};
   applyStyle(host, figure.style);
   figure.receive(json.selection);
+  if (json.selection_id) share(figure, json.selection_id, signal);
   if (json.paper) setPaper(figure, json.paper);
   // A figure that is long on its way says so; one that comes at once does not flicker.
   const late = setTimeout(() => (target.textContent = say('state.loading')), 400);

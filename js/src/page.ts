@@ -2,6 +2,7 @@
 import type { Backend, Shown } from './backend';
 import { figureFile, pageFile } from './export/pagefile';
 import type { FigureJson } from './figure.svelte';
+import type { Selection } from './selection';
 import { decode, type NdArray } from './wire';
 import { say } from './words';
 
@@ -12,6 +13,7 @@ export class PageBackend implements Backend {
   constructor(
     readonly document: Document,
     readonly figure: FigureJson,
+    readonly writeSelection?: (selection: Selection) => void,
   ) {}
 
   load(id: string): Promise<NdArray | undefined> {

@@ -1,0 +1,120 @@
+"""Markdown with formulas as HTML for pages: safe to put there, headings numbered by name for a table of contents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape, unescape
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree
+
+from mechviz._visible import carried
+
+# What latex2mathml sets beyond these (href, of \href) has no place in a formula.
+_ATTRIBUTES = frozenset(
+    "accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form frame height "
+    "largeop linebreak linethickness lspace mathbackground mathcolor mathsize mathvariant maxsize minsize movablelimits "
+    "notation rowlines rowspacing rspace scriptlevel separator stretchy symmetric voffset width".split()
+)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of the prose: how deep (1 is the page's title), its plain text, and the id that a link leads to."""
+
+    level: int
+    text: str
+    id: str
+
+
+class Prose:
+    """Renders the prose of one page, in order, and remembers its headings."""
+
+    def __init__(self) -> None:
+        from markdown_it import MarkdownIt
+        from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+        self.headings: list[Heading] = []
+        self._ids: set[str] = set()
+        self._markdown = MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table")
+        dollarmath_plugin(
+            self._markdown,
+            allow_space=False,
+            allow_digits=False,  # "$5 and $6" are prices
+            double_inline=True,
+            renderer=lambda tex, options: mathml(tex, display=options["display_mode"]),
+        )
+
+    def html(self, text: str) -> str:
+        """HTML of Markdown; HTML inside it is shown as text, script links are dropped.
+
+        Raises:
+            ValueError: a formula cannot be read; the message quotes it.
+        """
+        tokens = self._markdown.parse(carried(text))
+        for token, inside in pairwise(tokens):
+            if token.type == "heading_open":
+                plain = "".join(part.content for part in inside.children or ()).strip()
+                heading = Heading(int(token.tag[1]), plain, self._id(plain))
+                token.attrSet("id", heading.id)
+                self.headings.append(heading)
+        return self._markdown.renderer.render(tokens, self._markdown.options, {})
+
+    def _id(self, text: str) -> str:
+        slug = "-".join(re.findall(r"\w+", text.lower())) or "section"
+        id, count = slug, 1
+        while id in self._ids:
+            count += 1
+            id = f"{slug}-{count}"
+        self._ids.add(id)
+        return id
+
+
+def markdown(text: str) -> str:
+    """HTML of one piece of Markdown; see `Prose.html`."""
+    return Prose().html(text)
+
+
+def contents(headings: Iterable[Heading]) -> str:
+    """A table of contents: nested lists of links."""
+    parts, open_levels = ['<nav class="contents" aria-label="Contents">'], []
+    for heading in headings:
+        while open_levels and open_levels[-1] > heading.level:
+            open_levels.pop()
+            parts.append("</li></ol>")
+        if open_levels and open_levels[-1] == heading.level:
+            parts.append("</li>")
+        else:
+            open_levels.append(heading.level)
+            parts.append("<ol>")
+        parts.append(f'<li><a href="#{escape(heading.id)}">{escape(heading.text)}</a>')
+    return "".join(parts) + "</li></ol>" * len(open_levels) + "</nav>"
+
+
+def mathml(tex: str, *, display: bool) -> str:
+    """A formula in LaTeX's notation as MathML, which browsers draw without scripts and fonts of ours.
+
+    Raises:
+        ValueError: it cannot be read; the message quotes it.
+    """
+    from latex2mathml import converter
+
+    parent = ElementTree.Element("div")
+    try:
+        converter.convert_to_element(tex, display="block" if display else "inline", parent=parent)
+    except Exception as error:  # it has a class for each way in which TeX can be wrong
+        why = re.sub(r"([a-z])([A-Z])", r"\1 \2", type(error).__name__.removesuffix("Error")).lower()
+        raise ValueError(f"the formula {tex!r} cannot be read: {why}{f' ({error})' if str(error) else ''}") from None
+    for element in parent.iter():
+        _clean(element)
+    return "".join(ElementTree.tostring(child, encoding="unicode") for child in parent)
+
+
+def _clean(element: Any) -> None:
+    """Text as text: it is held as HTML, in which the text `<script>` would be one."""
+    element.text = unescape(element.text) if element.text else element.text
+    element.tail = unescape(element.tail) if element.tail else element.tail
+    for name in set(element.attrib) - _ATTRIBUTES:
+        del element.attrib[name]
