@@ -32,7 +32,7 @@ def loaded_after(imports: str) -> set[str]:
 def test_import_loads_nothing_heavy():
     # anywidget brings IPython through ipywidgets; what mechviz adds to that is nothing.
     assert loaded_after("import mechviz") - loaded_after("import numpy, anywidget") == set()
-    assert not loaded_after("import mechviz") & {"torch", "transformers", "tokenizers", "plotly"}
+    assert not loaded_after("import mechviz, mechviz.analysis") & {"torch", "transformers", "tokenizers", "plotly"}
 
 
 def test_the_measure_can_fail():

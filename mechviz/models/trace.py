@@ -18,7 +18,7 @@ from mechviz.sites import Site
 
 from .fingerprint import fingerprint
 from .gradients import gradients
-from .heads import HeadReadings
+from .head_results import HeadResults
 from .lens import LensCache
 from .report import report
 from .save import DEFAULT, save
@@ -28,7 +28,7 @@ from .unembed import Unembedding
 from .wanted import Capture
 
 
-class Trace(HeadReadings, StreamReadings):
+class Trace(HeadResults, StreamReadings):
     """One text through one model. It holds the residual stream; the rest is recomputed, exactly, when first read.
 
     One text has no batch axis. Everything is a torch tensor on the model's device, or gives one.
@@ -46,6 +46,7 @@ class Trace(HeadReadings, StreamReadings):
     ``v[l]``                ``[position, key head, d_head]``      ``blocks.l.attn.hook_v``
     ``z[l]``                ``[position, head, d_head]``          ``blocks.l.attn.hook_z``
     ``result(l)``           ``[position, head, d_model]``         ``blocks.l.attn.hook_result``
+    ``w_o(l)``              ``[head, d_head, d_model]``           ``bridge.blocks[l].attn.W_O``
     ``pattern[l]``          ``(head, query, key)``, a `Pattern`   ``blocks.l.attn.hook_pattern``
     ``attention``           all patterns, a `PatternStack`        every ``hook_pattern``
     ``neurons[l]``          ``[position, neuron]``                ``blocks.l.mlp.hook_post``

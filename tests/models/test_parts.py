@@ -8,7 +8,7 @@ import pytest
 import torch
 from zoo import LEGACY, ZOO, build, ids
 
-import mechviz.models.heads as heads
+import mechviz.models.head_results as head_results
 from mechviz.models import load
 from mechviz.pattern import Unavailable
 
@@ -100,13 +100,13 @@ def test_results_that_do_not_exist(monkeypatch):
         traced("gemma2").result(0)
     with pytest.raises(Unavailable, match="layer 0 has no z: no softmax"):
         traced("mamba").result(0)
-    monkeypatch.setattr(heads, "RESULT_LIMIT", 1000)
+    monkeypatch.setattr(head_results, "RESULT_LIMIT", 1000)
     with pytest.raises(MemoryError, match=r"4 heads add at 24 positions takes .* ask for some with heads="):
         traced("llama").result(0)
 
 
 def test_a_sum_that_does_not_come_out_is_refused(monkeypatch):
-    monkeypatch.setattr(heads, "linear_parts", lambda module, given: (module.weight.T * 1.001, None))
+    monkeypatch.setattr(head_results, "linear_parts", lambda module, given: (module.weight.T * 1.001, None))
     with pytest.raises(Unavailable, match="differ from attn_out by"):
         traced("llama").result(0)
 
