@@ -101,6 +101,11 @@ def mathml(tex: str, *, display: bool) -> str:
     """
     from latex2mathml import converter
 
+    plain = re.sub(r"\\.", "", tex)  # it would draw half of a fraction
+    if plain.count("{") != plain.count("}"):
+        raise ValueError(
+            f"the formula {tex!r} cannot be read: {plain.count('{')} times {{ and {plain.count('}')} times }}"
+        )
     parent = ElementTree.Element("div")
     try:
         converter.convert_to_element(tex, display="block" if display else "inline", parent=parent)

@@ -174,7 +174,8 @@ export class Figure implements Sharer {
     const next = changed(this.selection, change);
     if (sameSelection(next, this.selection)) return;
     this.selection = next;
-    this.backend.writeSelection?.(next, this.tell?.(next));
+    const origin = this.tell?.(next);
+    this.backend.writeSelection?.(next, origin);
   }
 
   /** Ask the kernel about a view; undefined where there is none. */

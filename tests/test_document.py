@@ -1,0 +1,172 @@
+"""Pages: Markdown with formulas, contents, and folders of published pages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import mechviz as mv
+from mechviz._markdown import Heading, Prose, contents, markdown, mathml
+
+
+def words(element):
+    """The text of MathML, in order."""
+    return "".join(ElementTree.fromstring(element).itertext())
+
+
+def view(title="A picture"):
+    return mv.tokens(["The", " cat"], [0.5, 1.0], title=title)
+
+
+def test_formulas_become_mathml():
+    # softmax(QKᵀ/√d): one fraction, whose denominator is a square root, and a superscript
+    root = ElementTree.fromstring(mathml(r"\mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d}}\right)", display=True))
+    assert root.tag == "math" and root.get("display") == "block"
+    assert len(root.findall(".//mfrac")) == 1
+    assert len(root.findall(".//mfrac//msqrt")) == 1
+    assert [e.text for e in root.findall(".//msup/mi")] == ["K"]
+    assert "<script" not in markdown("$x^2$") and 'display="inline"' in markdown("so $x^2$ is")
+    assert markdown("$$x^2$$").count("<math") == 1
+
+
+def test_dollars_that_are_no_formula_stay():
+    assert "<math" not in markdown("It costs \\$5 and \\$6, or `$x$`, or \\$x\\$.")
+    assert "$5 and $6" in markdown("It costs $5 and $6.")
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\text{</mtext><script>alert(1)</script>}",
+        r"\text{<img src=x onerror=alert(1)>}",
+        r"\href{javascript:alert(1)}{x}",
+        r"\mathrm{<svg onload=alert(1)>}",
+        "x < y > z & \"'",
+    ],
+)
+def test_a_formula_is_never_a_program(tex):
+    html = mathml(tex, display=False)
+    root = ElementTree.fromstring(html)  # well formed, so what is text cannot begin an element
+    assert all(element.tag.startswith("m") for element in root.iter())
+    names = {name for element in root.iter() for name in element.attrib}
+    assert not [name for name in names if name.startswith("on") or name in ("href", "src", "style", "class", "id")]
+    assert "<script" not in html and "<img" not in html and "javascript" not in html
+
+
+def test_text_in_a_formula_is_shown_as_itself():
+    assert "<b>" in words(mathml(r"\text{<b>}", display=False))
+    assert words(mathml("a<b", display=False)) == "a<b"
+
+
+def test_a_formula_that_cannot_be_read_is_quoted():
+    with pytest.raises(ValueError, match=r"items\[1\]: the formula '.*frac\{1' cannot be read: "):
+        mv.page("t", ["fine", r"not $\frac{1$"]).to_html()
+
+
+def test_contents_are_nested_and_lead_to_their_headings():
+    prose = Prose()
+    html = prose.html("# One\n\n## A & B\n\ntext\n\n## Two *words*\n\n# One") + prose.html("# One")
+    assert prose.headings == [
+        Heading(1, "One", "one"),
+        Heading(2, "A & B", "a-b"),
+        Heading(2, "Two words", "two-words"),
+        Heading(1, "One", "one-2"),
+        Heading(1, "One", "one-3"),
+    ]
+    for heading in prose.headings:
+        assert f'<h{heading.level} id="{heading.id}">' in html
+    nav = ElementTree.fromstring(contents(prose.headings))
+    first, second, third = nav.find("ol")
+    assert [a.text for a in first.findall("ol/li/a")] == ["A & B", "Two words"]
+    assert [second.find("a").get("href"), third.find("a").get("href")] == ["#one-2", "#one-3"]
+
+
+def test_contents_of_headings_that_skip_levels_are_well_formed():
+    for levels in ([3, 1, 2], [1, 3, 2, 4], [2, 4, 3, 1], [1]):
+        nav = ElementTree.fromstring(contents([Heading(n, f"h{i}", f"h{i}") for i, n in enumerate(levels)]))
+        assert [a.text for a in nav.iter("a")] == [f"h{i}" for i in range(len(levels))]
+
+
+def test_contents_stand_on_a_page_from_three_headings_on():
+    def has(items, **more):
+        return '<nav class="contents"' in mv.page("t", items, **more).to_html()
+
+    assert not has(["## A", "## B"])
+    assert has(["## A", "## B", "## C"])
+    assert has(["## A"], contents=True)
+    assert not has(["## A", "## B", "## C"], contents=False)
+    assert not has(["none"], contents=True)
+
+
+def test_headings_in_other_scripts_and_hostile_ones_have_ids():
+    prose = Prose()
+    html = prose.html('# 注意力\n\n# <img src=x onerror=alert(1)>\n\n# !!!\n\n# "onclick=alert(1)')
+    assert [heading.id for heading in prose.headings] == [
+        "注意力",
+        "img-src-x-onerror-alert-1",
+        "section",
+        "onclick-alert-1",
+    ]
+    assert "<img" not in html and "<img" not in contents(prose.headings)
+
+
+def test_publish_writes_a_page_and_keeps_an_index(tmp_path):
+    folder = tmp_path / "site"
+    first = mv.publish(mv.page("Induction heads", ["# Look", view()]), folder)
+    assert Path(first) == folder / "induction-heads.html"
+    assert mv.publish(view("A <b>figure</b>"), folder, name="figure-1", title="Notes & pictures").endswith(
+        "figure-1.html"
+    )
+    mv.publish(mv.page("Induction heads", ["Again"]), folder)  # takes the place of the first
+    pages = json.loads((folder / "index.json").read_text())["pages"]
+    assert set(pages) == {"induction-heads.html", "figure-1.html"}
+    for name, entry in pages.items():
+        assert entry["bytes"] == (folder / name).stat().st_size
+    index = (folder / "index.html").read_text()
+    assert set(re.findall(r'<a href="([^"]*)"', index)) == set(pages)
+    assert "<b>figure" not in index.replace("still", "") and "A &lt;b&gt;figure&lt;/b&gt;" in index
+    assert "<script" not in index and "default-src 'none'" in index
+    assert "Again" in Path(first).read_text()
+    assert [path.name for path in folder.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_publish_to_an_address_of_fsspec():
+    fsspec = pytest.importorskip("fsspec")
+    assert mv.publish(view("One"), "memory://notes/site") == "memory://notes/site/one.html"
+    mv.publish(view("Two"), "memory://notes/site/")
+    system = fsspec.filesystem("memory")
+    assert {Path(name).name for name in system.ls("/notes/site", detail=False)} == {
+        *("index.html", "index.json", "one.html", "two.html")
+    }
+    assert len(json.loads(system.cat_file("/notes/site/index.json"))["pages"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"page": "text"}, TypeError, "page must be a page or a view; got a str"),
+        (
+            {"name": "../x"},
+            ValueError,
+            r"name must be made of letters, digits and hyphens, and not be index; got '../x'",
+        ),
+        ({"name": "index"}, ValueError, "and not be index; got 'index'"),
+        ({"name": ""}, ValueError, "got ''"),
+    ],
+)
+def test_publish_says_what_is_wrong(tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        mv.publish(**{"page": view(), "folder": tmp_path, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "another"}', '{"format": "mechviz index", "version": 9}'])
+def test_publish_leaves_a_folder_alone_whose_index_is_not_ours(tmp_path, content):
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(ValueError, match=r"index\.json is not"):
+        mv.publish(view(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
