@@ -95,8 +95,8 @@ test('figures with one selection id are one at once, without a kernel; others he
   await vi.waitFor(() => expect(picked(second)).toEqual(['2']));
   second.pick({ positions: [0] });
   expect(first.selection.positions).toEqual([0]);
-  // Whoever was picked in tells its own kernel, and only that.
-  expect(written).toEqual([[{ ...emptySelection(), positions: [2] }, expect.stringMatching(/^\w+:1$/)]]);
+  // A position is read as a query. Whoever was picked in tells its own kernel, and only that.
+  expect(written).toEqual([[{ ...emptySelection(), positions: [2], queries: [2] }, expect.stringMatching(/^\w+:1$/)]]);
 });
 
 test('what comes back late through the kernel does not undo what was picked since', async () => {
