@@ -27,6 +27,7 @@ from mechviz.views.bars import bars
 from mechviz.views.heatmap import heatmap
 from mechviz.views.lens import lens
 from mechviz.views.lines import lines
+from mechviz.views.neurons import neurons
 from mechviz.views.predictions import predictions
 from mechviz.views.scatter import scatter
 from mechviz.views.tokens import tokens
@@ -63,6 +64,7 @@ __all__ = [
     "lens",
     "lines",
     "load",
+    "neurons",
     "output",
     "page",
     "patch",

@@ -101,7 +101,8 @@ class View(Files):
             title: Heads the frame.
             site: What of the model is shown, such as "L5H1".
             provenance: Where the numbers come from (``tokens.provenance``): model, weights, text, dtype, bos, edits.
-            answers: By name, what a live picture may ask the kernel: ``f(args)`` returns JSON or an array.
+            answers: By name, what a live picture may ask the kernel: ``f(args)`` returns JSON, an array, or
+                ``(JSON, [array, …])``.
             still: HTML of the picture without scripts: an ``<img>``, or spans with background colours.
             height: Estimated height in CSS pixels at a width.
             selection: What is picked at first, such as ``{"layers": [1], "heads": [0]}``.

@@ -167,11 +167,11 @@ class FigureWidget(anywidget.AnyWidget):
     def _reply(self, content: dict[str, Any]) -> None:
         result = self._view.answer(content["view"], content["name"], content["args"])
         if isinstance(result, (np.ndarray, np.generic)):
-            encoded = wire.encode(np.asarray(result))
-            message = {"type": "reply", "seq": content["seq"], "value": None, "headers": [encoded.header]}
-            self.send(message, buffers=[encoded.data])
-        else:
-            self.send({"type": "reply", "seq": content["seq"], "value": result, "headers": []})
+            result = (None, [result])
+        value, arrays = result if isinstance(result, tuple) else (result, [])
+        encoded = [wire.encode(np.asarray(array)) for array in arrays]
+        message = {"type": "reply", "seq": content["seq"], "value": value, "headers": [e.header for e in encoded]}
+        self.send(message, buffers=[e.data for e in encoded])
 
 
 class CodeWidget(FigureWidget):

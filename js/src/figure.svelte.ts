@@ -72,6 +72,7 @@ export interface Hover {
   key?: number;
   position?: number;
   neuron?: number;
+  feature?: number;
   step?: number;
 }
 

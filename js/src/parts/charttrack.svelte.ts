@@ -19,6 +19,7 @@ const HOVERS: Partial<Record<Axis, keyof Hover>> = {
   keys: 'key',
   positions: 'position',
   neurons: 'neuron',
+  features: 'feature',
   step: 'step',
 };
 

@@ -62,6 +62,8 @@ const LEAST = 14;
 const ROOM = 18;
 /** Room between two names of 11 px. */
 export const APART = 13;
+/** Names that are made of more numbers are taken to be longest at the end. */
+const FEW = 256;
 const LETTERS: Record<string, string> = { layer: 'L', head: 'H', neuron: 'N' };
 
 /** The name of a row or column: its own, else "L5" or its index. */
@@ -79,8 +81,7 @@ export function sideLabel(side: SideJson, i: number, room = ROOM): Label {
 }
 
 function widest(side: SideJson): number {
-  // Names that are made of numbers are longest at the end.
-  const first = side.labels ? 0 : Math.max(0, side.count - 1);
+  const first = side.labels || side.count <= FEW ? 0 : side.count - 1;
   let width = 0;
   for (let i = first; i < side.count; i++) width = Math.max(width, sideLabel(side, i).width);
   return Math.ceil(width);

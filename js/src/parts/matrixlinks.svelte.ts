@@ -4,7 +4,17 @@ import type { Axis, Change } from '../selection';
 import { Track } from './charttrack.svelte';
 import type { SideJson, Spot } from './matrix';
 
-export class MatrixLinks {
+/** What is pointed at and picked, and how that changes. */
+export interface Links {
+  hovered: Partial<Spot>;
+  picked: { rows: number[]; columns: number[] };
+  hover(spot: Spot | undefined): void;
+  /** `add` keeps what is picked. */
+  pick(spot: Spot, add: boolean): void;
+  letGo(): void;
+}
+
+export class MatrixLinks implements Links {
   #figure: () => Figure;
   #rows: Track;
   #columns: Track;
