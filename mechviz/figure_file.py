@@ -144,6 +144,9 @@ def _view(view: Any, arrays: Mapping[str, wire.Array], where: str) -> ViewData:
     props = _dict(view, "props", where)
     if not isinstance(_dict(props, "frame", where).get("title"), str):
         raise ValueError(f"{where}: props.frame.title must be text")
+    notes = props["frame"].get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(n, dict) and isinstance(n.get("at"), dict) for n in notes):
+        raise ValueError(f"{where}: props.frame.notes must be a list of objects with text and at; got {notes!r}")
     heights = _dict(view, "heights", where)
     if not heights or not all(k.isdecimal() and _is_count(v) for k, v in heights.items()):
         raise ValueError(f"{where}: heights must hold pixels by width; got {heights}")

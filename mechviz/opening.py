@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from mechviz import figure_file, layouts, trace_file, views
+from mechviz.spec import NOTE_HEIGHT, Spec
 from mechviz.version import __version__
-from mechviz.view import Spec, View
+from mechviz.view import View
 
 _HEAD = 512  # bytes of a file that are looked at to tell what it is
 
@@ -80,22 +81,28 @@ def _view(
     layout: Mapping[str, Any], views: Mapping[str, figure_file.ViewData], selection: Mapping[str, Any] | None = None
 ) -> View:
     if layout["kind"] == "view":
-        return View(spec=_spec(views[layout["id"]]), selection=selection)
+        data = views[layout["id"]]
+        frame = dict(data.props["frame"])
+        notes = frame.pop("notes", [])
+        view = View(spec=_spec(data, {**data.props, "frame": frame}, NOTE_HEIGHT * len(notes)), selection=selection)
+        for note in notes:
+            view.note(note.get("text"), **note["at"])
+        return view
     children = [_view(item, views) for item in layout["items"]]
     return View(layout=layouts.options_of(layout), children=children, selection=selection)
 
 
-def _spec(view: figure_file.ViewData) -> Spec:
+def _spec(view: figure_file.ViewData, props: Mapping[str, Any], below: int) -> Spec:
     widths, heights = list(view.heights), list(view.heights.values())
-    title = escape(view.props["frame"]["title"])
+    title = escape(props["frame"]["title"])
     return Spec(
         view.kind,
-        view.props,
+        props,
         view.provenance,
         # A live picture asks for exact numbers; nobody has them any more, so it keeps to those of the file.
         answers={"value": lambda _: None},
         still=lambda: f"<p><b>{title}</b>: opened from a file; trust or run the notebook to see it</p>",
-        height=lambda width: round(float(np.interp(width, widths, heights))),
+        height=lambda width: round(float(np.interp(width, widths, heights))) - below,
     )
 
 

@@ -7,7 +7,6 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from mechviz._view_files import Files
 from mechviz._visible import prose
 from mechviz.page import PageFigure, html_page, page_figure
 from mechviz.selection import Selection
+from mechviz.spec import Note, Spec, note_of
 from mechviz.version import __version__
 
 if TYPE_CHECKING:
@@ -26,20 +26,6 @@ F = TypeVar("F", bound=Callable[..., "View"])
 
 _WIDTH = 900  # a notebook cell; heights of iframes are estimated for it
 _WIDTHS = (600, _WIDTH, 1400)  # the three layouts of a view; a file keeps an estimate for each
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One picture: what its component is given, and what a kernel can be asked about it."""
-
-    kind: str
-    props: Mapping[str, Any]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    answers: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
-    still: Callable[[], str] = lambda: ""
-    height: Callable[[int], int] = lambda width: 400
-    # Modules of a user's component by key (mechviz/_svelte/link.py); the figure then needs the full bundle.
-    code: Mapping[str, str] = field(default_factory=dict)
 
 
 class View(Files):
@@ -73,6 +59,7 @@ class View(Files):
         self._parents: weakref.WeakSet[View] = weakref.WeakSet()
         self._widget: FigureWidget | None = None
         self._call: tuple[Callable[..., View], dict[str, Any]] | None = None
+        self._notes: list[Note] = []
         self._listeners: list[Callable[[Any], None]] = []
         self._unwatch: Callable[[], None] = lambda: None
         for child in self._children:
@@ -179,6 +166,37 @@ class View(Files):
         self._selection.set(opens)
         self._changed()
 
+    def note(self, text: str, **axes: int | Iterable[int]) -> View:
+        """Write a note into the picture: a number at what it is about, and its text below; returns the view.
+
+        It stays when the picture is updated, and files carry it. Where what it is about is not on the screen (another
+        head is open), a click on its text goes there.
+
+        Args:
+            text: Plain text.
+            axes: What it is about, as in a `Selection`: ``positions=4``, ``layers=1, heads=0``, ``queries=9, keys=2``.
+                Without any it is about the whole picture.
+
+        Raises:
+            TypeError: a row, column, grid or tabs (write into the views in it); `text` is no string.
+            ValueError: `text` is empty, or an axis does not exist.
+
+        Example:
+            >>> mv.attention(tokens, pattern).note("reads the name that stands once", layers=2, heads=1)  # doctest: +SKIP
+        """
+        if self._spec is None:
+            raise TypeError("a note belongs to one view; write it into one of the views in the figure")
+        self._notes.append(note_of(text, axes))
+        self._changed()
+        return self
+
+    def clear_notes(self) -> None:
+        """Take all notes out of the picture, or out of all pictures of a figure."""
+        self._notes.clear()
+        for child in self._children:
+            child.clear_notes()
+        self._changed()
+
     @property
     def widget(self) -> FigureWidget:
         """The widget behind the picture, made when first asked for."""
@@ -232,7 +250,7 @@ class View(Files):
 
     def _specs(self) -> Iterator[Spec]:
         if self._spec is not None:
-            yield self._spec
+            yield self._spec.noted(self._notes)
         for child in self._children:
             yield from child._specs()
 
@@ -305,7 +323,7 @@ class View(Files):
     def _height(self, width: int = _WIDTH) -> int:
         """Estimated height in CSS pixels, laid out as js/src/FigureView.svelte does."""
         if self._spec is not None:
-            return self._spec.height(width)
+            return self._spec.noted(self._notes).height(width)
         return layouts.height(self._layout, [child._height for child in self._children], width)
 
     def _twin(self) -> notebook.Twin:

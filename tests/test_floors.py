@@ -50,7 +50,7 @@ PYTHON_FLOORS = [
     ["trace_file"],
     ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
-    ["page", "_markdown", "figure_file", "widget", "_*_still", "_plotly"],
+    ["page", "_markdown", "figure_file", "widget", "spec", "_*_still", "_plotly"],
     ["notebook"],
     ["view", "_view_files"],
     ["document", "figures"],

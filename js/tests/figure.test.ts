@@ -173,3 +173,38 @@ test('an address of something else is left alone', () => {
   expect(address('').read({ selection: {} })).toBeUndefined();
   expect(address('#mv-1=heads:1').read({ selection: {} })).toBeUndefined();
 });
+
+test('notes: a number at what each is about, the texts below; a click on one goes there', async () => {
+  await page.viewport(900, 800);
+  const figure = json(view(0), 1);
+  const notes = [
+    { text: '<b>here</b>', at: { positions: [1] } },
+    { text: 'also here', at: { positions: [1] } },
+    { text: 'not in this view', at: { neurons: [3] } },
+    { text: 'everything', at: {} },
+  ];
+  Object.assign(figure.views['0'].props.frame!, { notes });
+  const shown = await show(figure);
+  const root = shown.host.shadowRoot!;
+  const marks = () => [...root.querySelectorAll<HTMLElement>('.mark')];
+  await vi.waitFor(() => expect(marks().map((mark) => mark.textContent)).toEqual(['1', '2']));
+  const token = () => root.querySelector('[data-i="1"]')!.getBoundingClientRect();
+  const middle = (mark: HTMLElement) => {
+    const { left, top, width, height } = mark.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
+  };
+  // At the token's upper right corner, and the second beside the first.
+  expect(middle(marks()[0])[0]).toBeCloseTo(token().right, 0);
+  expect(middle(marks()[0])[1]).toBeCloseTo(token().top, 0);
+  expect(middle(marks()[1])[0]).toBeCloseTo(token().right + 16, 0);
+  const items = [...root.querySelectorAll('ol li')];
+  expect(items.map((item) => item.textContent!.replace(/\s+/g, ' ').trim())).toEqual(
+    notes.map(({ text }, i) => `${i + 1} ${text}`),
+  );
+  expect(items.map((item) => item.querySelector('button') !== null)).toEqual([true, true, true, false]);
+  await userEvent.click(items[0].querySelector('button')!);
+  expect(shown.selection.positions).toEqual([1]);
+  // They stay where they belong when the view is laid out anew.
+  shown.host.style.width = '60px';
+  await vi.waitFor(() => expect(middle(marks()[0])[0]).toBeCloseTo(token().right, 0));
+});

@@ -13,8 +13,9 @@ import numpy as np
 
 from mechviz._svelte.data import from_props, to_props
 from mechviz._svelte.signature import Default
+from mechviz.spec import Spec
 from mechviz.version import __version__
-from mechviz.view import Spec, View
+from mechviz.view import View
 
 if TYPE_CHECKING:
     from mechviz._svelte.component import Component

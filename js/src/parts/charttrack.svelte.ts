@@ -55,6 +55,12 @@ export class Track {
     this.#count = count;
   }
 
+  /** What a change of the selection is about here; undefined where it is about other things alone. */
+  about(change: Change): number | undefined {
+    const asked = this.axes.filter(([axis]) => change[axis]?.length);
+    return asked.length ? matches(asked, change as Selection, this.#count())[0] : undefined;
+  }
+
   name(i: number): string {
     return nameOf(this.#given(), i);
   }

@@ -30,6 +30,12 @@ export class MatrixLinks implements Links {
     this.#columns = new Track(figure, columns, () => columns().count);
   }
 
+  /** The cell, row or column that a note is about. */
+  about(change: Change): Partial<Spot> | undefined {
+    const [row, column] = [this.#rows.about(change), this.#columns.about(change)];
+    return row === undefined && column === undefined ? undefined : { row, column };
+  }
+
   hover(spot: Spot | undefined): void {
     if (!spot && !this.#hovering) return; // what another view points at stays
     const now = this.hovered;

@@ -1,4 +1,5 @@
 import type { Figure } from '../figure.svelte';
+import type { Change } from '../selection';
 
 /** What every view component is given: its id within the figure, its props from Python, and the figure. */
 export interface ViewProps {
@@ -24,6 +25,12 @@ export interface TokensJson {
   prompt?: number | null;
 }
 
+/** The axes that a note is about, as of a selection; none: the whole picture. */
+export interface Note {
+  text: string;
+  at: Change;
+}
+
 /** The head of a view as Python sends it (mechviz/view.py). */
 export interface FrameJson {
   title: string;
@@ -33,6 +40,8 @@ export interface FrameJson {
   provenance: string[];
   /** Edits under which the numbers were made; each is a badge. */
   edits: string[];
+  /** What somebody wrote into the picture, and what of it each is about. */
+  notes?: Note[];
   /** All that is known of where the numbers come from, for files; older figures have none. */
   made?: { mechviz: string; provenance: Record<string, unknown> };
 }
