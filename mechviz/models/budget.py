@@ -76,6 +76,7 @@ class Sizes:
     """A model's numbers, as its config has them; 0 for those that it lacks."""
 
     layers: int
+    stacks: int
     d_model: int
     inner: int
     heads: int
@@ -94,10 +95,15 @@ class Sizes:
         heads = _number(config, "num_attention_heads", "n_head", "num_heads")
         d_head = _number(config, "head_dim") or d_model // max(heads, 1)
         latent = _number(config, "qk_nope_head_dim")  # MLA: every head has keys of its own
+        both = getattr(getattr(model.module, "config", None), "is_encoder_decoder", False)  # each reads a text
         return cls(
-            layers=model.n_layers,
+            layers=sum(len(stack.blocks) for stack in model.stacks) if both else model.n_layers,
+            stacks=len(model.stacks) if both else 1,
             d_model=d_model,
-            inner=_number(config, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size") or 4 * d_model,
+            inner=_number(
+                config, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff", "decoder_ffn_dim"
+            )
+            or 4 * d_model,
             heads=heads,
             key_heads=heads if latent else _number(config, "num_key_value_heads") or heads,
             d_head=latent + _number(config, "qk_rope_head_dim") if latent else d_head,
@@ -125,7 +131,7 @@ def estimate(model: Model, n_tokens: int, wanted: Wanted | None = None, *, grad:
         kept += sum(map(sizes.of_reading, held))
     kept += sum(sizes.d_head if hasattr(site, "head") else 1 for site in (wanted.sites if wanted else ()))
     each = n_tokens * sizes.width
-    tape = (sizes.layers + 1) * sizes.d_model * each
+    tape = (sizes.layers + sizes.stacks) * sizes.d_model * each
     inside = sum(map(sizes.of_reading, READINGS)) - sizes.of_reading("attention") + 4 * sizes.d_model
     return Estimate(
         n_tokens,
@@ -147,13 +153,7 @@ def check_budget(
     Raises:
         MemoryError: It is expected to keep more; the message says what to ask for instead.
     """
-    free = free_memory(model.device) if budget is None else None
-    if budget is not None:
-        limit = Limit(budget, "budget=")
-    elif free is None:
-        limit = Limit(None)
-    else:
-        limit = Limit(int(SHARE * free), f"a quarter of the {size(free)} that are free on {model.device}")
+    limit = limit_of(model, budget)
     expected = estimate(model, n_tokens, wanted, grad=grad)
     if limit.n_bytes is not None and expected.total > limit.n_bytes:
         fits = limit.n_bytes * n_tokens // expected.total
@@ -163,6 +163,16 @@ def check_budget(
             less = "capture fewer layers with capture={name: [layers]}, " + less
         raise MemoryError(f"{expected}; {limit}. Trace at most {fits:,} tokens, {less}or give budget=<bytes>")
     return limit
+
+
+def limit_of(model: Model, budget: int | None) -> Limit:
+    """``budget`` bytes, by default a quarter of the free memory."""
+    free = free_memory(model.device) if budget is None else None
+    if budget is not None:
+        return Limit(budget, "budget=")
+    if free is None:
+        return Limit(None)
+    return Limit(int(SHARE * free), f"a quarter of the {size(free)} that are free on {model.device}")
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -185,7 +195,7 @@ def size(n_bytes: int) -> str:
 
 def storages(value: Any) -> dict[int, int]:
     """Where the numbers of a reading lie, and how many bytes that keeps alive."""
-    parts = [value] if isinstance(value, torch.Tensor) else vars(value).values()
+    parts = [value] if isinstance(value, torch.Tensor) else value if isinstance(value, list) else vars(value).values()
     held = [x.untyped_storage() for x in parts if isinstance(x, torch.Tensor)]
     return {storage.data_ptr(): storage.nbytes() for storage in held}
 

@@ -52,6 +52,7 @@ class Editing:
         structure: What is known of them.
         edits: The edits, made in this order.
         stack: The blocks' name, where the model has other stacks.
+        cached: Whether generation goes on from a cache of them, so that a pass may begin in the middle of a text.
 
     Raises:
         Unavailable: (on construction) the model has no such site; the message says why.
@@ -62,6 +63,7 @@ class Editing:
     structure: Structure | None
     edits: Sequence[Edit] = ()
     stack: str = ""
+    cached: bool = True
     left: dict[int, torch.Tensor] = field(default_factory=dict)  # what blocks gave before edits of resid_post
     unedited: dict[nn.Module, torch.Tensor] = field(default_factory=dict)  # what modules gave before edits of that
     _first: int = 0  # true position of the first token of this pass
@@ -130,7 +132,7 @@ class Editing:
         return self in _active.get()
 
     def _on_model(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        if self._here:
+        if self._here and self.cached:
             seen = getattr(kwargs.get("past_key_values"), "get_seq_length", lambda: 0)
             self._first = int(seen())
 

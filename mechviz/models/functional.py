@@ -47,14 +47,14 @@ class FunctionWatch(TorchFunctionMode):
     something, as attention weights are with values; what is kept is what was multiplied.
 
     Args:
-        length: Tokens in the text.
+        length: Tokens in the text; it may be set anew while the watch is open, where another stack begins.
         where: Called at each attention; its result stands beside it in ``found``.
     """
 
     def __init__(self, length: int, where: Callable[[], Any] = lambda: None) -> None:
         super().__init__()
         self.found: list[tuple[Any, AttentionCall | Weights]] = []
-        self._length = length
+        self.length = length
         self._where = where
         self._waiting: torch.Tensor | None = None  # a softmax that nothing was multiplied with yet
 
@@ -67,7 +67,7 @@ class FunctionWatch(TorchFunctionMode):
         if used is not None:
             self.found.append((self._where(), self._weights(used, operands, result, func is not torch.einsum)))
             self._waiting = None
-        if func in _SOFTMAX and result.dim() >= 3 and result.shape[-2:] == (self._length, self._length):
+        if func in _SOFTMAX and result.dim() >= 3 and result.shape[-2:] == (self.length, self.length):
             self._waiting = result.detach()
         elif func is F.scaled_dot_product_attention:
             self.found.append((self._where(), _read(result, *args, **kwargs)))
@@ -80,12 +80,12 @@ class FunctionWatch(TorchFunctionMode):
         return torch.equal(x.detach().reshape(weights.shape), weights.to(x.dtype))
 
     def _weights(self, used: torch.Tensor, operands: list[torch.Tensor], result: torch.Tensor, matrix: bool) -> Weights:
-        pattern = used.detach().reshape(-1, self._length, self._length)
+        pattern = used.detach().reshape(-1, self.length, self.length)
         heads = len(pattern)
-        if not matrix or operands[0] is not used or result.shape[-2] != self._length:
+        if not matrix or operands[0] is not used or result.shape[-2] != self.length:
             return Weights(pattern.float())
         values, z = (
-            x.detach().reshape(-1, self._length, x.shape[-1]).transpose(0, 1) for x in (operands[1], result)
+            x.detach().reshape(-1, self.length, x.shape[-1]).transpose(0, 1) for x in (operands[1], result)
         )  # [position, head, dim]
         return (
             Weights(pattern.float(), values, z) if values.shape[1] == z.shape[1] == heads else Weights(pattern.float())

@@ -22,13 +22,14 @@ def gradients(
 ) -> dict[Site, torch.Tensor]:
     """`mechviz.models.Trace.grad` says what this is: from the graph of the pass if that was kept, else from one more pass."""
     wanted = [parse(site) for site in sites]
-    graph = trace._tape.graph
-    nodes = {site: graph.node(site) for site in wanted} if graph else {}
-    if graph is None or not all(nodes.values()):
+    leading = trace._leading
+    graph, unembedding = leading._tape.graph, leading.model.structure.unembedding
+    nodes = {
+        site: graph and holder.node(alone) for site in wanted for holder, alone in [trace._graph_of(site)] if holder
+    }
+    if graph is None or unembedding is None or len(nodes) < len(wanted) or not all(nodes.values()):
         return _from_another_pass(trace, metric, wanted)
-    unembedding, found = trace.model.structure.unembedding, [node for node in nodes.values() if node]
-    if unembedding is None:
-        return _from_another_pass(trace, metric, wanted)
+    found = [node for node in nodes.values() if node]
     with trace.model.lock, trace._tape.numerics.restored(), torch.enable_grad():
         module = trace.model.module
         logits = unembedding.logits(module, unembedding.prepare(module, graph.leaving))  # [position, vocab]
@@ -39,7 +40,7 @@ def gradients(
             _number(metric(logits)), [node.tensor for node in found], retain_graph=True, allow_unused=True
         )
     whole = [torch.zeros_like(node.tensor) if grad is None else grad for node, grad in zip(found, grads, strict=True)]
-    return {site: node.part(grad) for (site, _), node, grad in zip(nodes.items(), found, whole, strict=True)}
+    return {site: node.part(grad) for site, node, grad in zip(nodes, found, whole, strict=True)}
 
 
 def _from_another_pass(

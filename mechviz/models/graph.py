@@ -29,15 +29,16 @@ class Graph(Watch):
     """Keeps what autograd recorded during one forward pass; the stream that enters the first block is where it starts.
 
     Args:
-        blocks: The model's blocks.
+        blocks: The model's blocks, or those of one of its stacks.
         structure: What is known of them.
-        length: Tokens in the text.
+        begins: Whether nothing before them counts; else the stream may hold what an earlier stack gave.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], structure: Structure, length: int) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], structure: Structure, *, begins: bool = True) -> None:
         inner = [b.get_submodule(n) for b, plan in zip(blocks, structure.plans, strict=True) for n in plan.names]
         super().__init__([*blocks, *inner])
-        self._blocks, self._structure, self._length = blocks, structure, length
+        self._blocks, self._structure, self._begins = blocks, structure, begins
+        self._length = 0  # of the stream
         self._read: dict[
             int, list[torch.Tensor]
         ] = {}  # layer -> z of each attention call, [batch, position, head, dim]
@@ -61,6 +62,9 @@ class Graph(Watch):
     def _start(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = first_tensor(args, kwargs)
         if self not in _open.get() or x is None:
+            return None
+        self._length = x.shape[:-1].numel()
+        if x.requires_grad and not self._begins:
             return None
         start = x.detach().requires_grad_()
         return replaced(args, x, start), replaced(kwargs, x, start)
@@ -92,7 +96,9 @@ class Graph(Watch):
             given = self._given(block, plan.heads[0])
             return self._node(given, lambda g: self._rows(g).reshape(self._length, count, -1)[:, site.head])
         read = self._read.get(site.layer, [])
-        return self._node(read[0] if len(read) == 1 else None, lambda g: g[0, :, site.head])
+        crossing = self._structure.crossing[site.layer]
+        own = read if crossing < 0 else [z for number, z in enumerate(read) if number != crossing]
+        return self._node(own[0] if len(own) == 1 else None, lambda g: g[0, :, site.head])
 
     def _feature(self, site: Feature) -> Node | None:
         place, rows = self.node(site.dictionary.at), site.dictionary.directions

@@ -16,19 +16,17 @@ from mechviz.sites import Head, Site
 from .budget import Limit, size, storages
 from .capture import AttentionCall
 from .edit import place_of
-from .experts import fused_experts
 from .functional import FunctionWatch, Weights
 from .graph import Graph
-from .running import RunningBlock, running_tape
+from .running import RunningBlock, running_tape, watched_inside
 from .tape import _witness
-from .wanted import Wanted
-from .watch import Watch, _open
+from .wanted import OF_ATTENTION, Wanted
+from .watch import Watch, _open, first_tensor
 
 if TYPE_CHECKING:
     from .editing import Editing
     from .model import Model
 
-OF_ATTENTION = ("attention", "q", "k", "v", "z")
 Key = tuple[str, int] | Site
 
 
@@ -36,16 +34,19 @@ class Keeper(Watch):
     """Keeps readings during one forward pass.
 
     Args:
-        model: The model, whose structure is known.
-        length: Tokens in the text.
+        model: The model, whose structure is known; or one stack of one.
+        length: Tokens in the text; 0 where only the pass itself tells how many there are.
         wanted: What to keep.
         editing: The edits of the pass.
         limit: How many bytes may be kept.
         grad: Keep what gradients need, too.
         clone: Keep copies, for blocks whose modules write into each other's tensors.
+        held: Where kept numbers lie -> bytes, if it is shared with the keepers of other stacks.
+        begins: Whether no other stack runs before this one.
 
     Attributes:
         kept: ``(name, layer)`` or a site -> what was read. What could not be read is not in it; asking the trace says why.
+        across: The same of the attention that reads another stack.
         graph: What gradients need.
         spoilt: Something read was overwritten later in its block: run again with ``clone=True``.
 
@@ -63,25 +64,28 @@ class Keeper(Watch):
         *,
         grad: bool = False,
         clone: bool = False,
+        held: dict[int, int] | None = None,
+        begins: bool = True,
     ) -> None:
         blocks = editing.blocks
         self.layers = {block: layer for layer, block in enumerate(blocks)}
-        inner = [m for layer, block in enumerate(blocks) for m in _inside(model, layer, block, wanted, editing)]
-        super().__init__([*inner, *blocks] if wanted else [], clone=clone)
+        inner = [m for layer, block in enumerate(blocks) for m in watched_inside(model, layer, block, wanted, editing)]
+        super().__init__([*inner, *blocks] if wanted or not length else [], clone=clone)
         self.kept: dict[Key, Any] = {}
-        self.graph = Graph(blocks, model.structure, length) if grad else None
+        self.across: dict[Key, Any] = {}
+        self.graph = Graph(blocks, model.structure, begins=begins) if grad else None
         self.spoilt = False
         self._model, self._length, self._wanted, self._editing, self._limit = model, length, wanted, editing, limit
+        self._begins = begins
         self._heard: list[torch.Tensor] = []  # a witness for each attention call of the running block
         self._shared = False  # whether queries, keys and values of the running block are all kept
         self._functions = FunctionWatch(length)
-        self._storages: dict[int, int] = {}  # where kept numbers lie -> bytes
+        self._storages = {} if held is None else held
 
-    def again(self) -> Keeper:
+    def again(self, held: dict[int, int] | None = None) -> Keeper:
         """A new one that keeps copies."""
-        return Keeper(
-            self._model, self._length, self._wanted, self._editing, self._limit, grad=self.graph is not None, clone=True
-        )
+        about = (self._model, self._length, self._wanted, self._editing, self._limit)
+        return Keeper(*about, grad=self.graph is not None, clone=True, held=held, begins=self._begins)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -118,11 +122,13 @@ class Keeper(Watch):
             factors = "attention" in names or {"q", "k"} <= {*names}
             self._shared = factors and "v" in names
             call = replace(call, shared=self._shared)
+            crossing = self._model.structure.crossing[layer]
+            kept = self.across if crossing == len(self._heard) - 1 else self.kept
             for name in names:
-                if len(self._heard) > 1:  # then there is no one pattern
+                if crossing < 0 and len(self._heard) > 1:  # then there is no one pattern
                     self.kept.pop((name, layer), None)
                 else:
-                    self._keep(self._reading(layer, call), name, layer)
+                    self._keep(self._reading(layer, call), name, layer, kept)
         return witness
 
     def _of_attention(self, layer: int) -> list[str]:
@@ -135,6 +141,8 @@ class Keeper(Watch):
         if module in self.layers and self in _open.get():
             with self._plainly():
                 self._left(self.layers[module])
+                if not self._length:  # or it was estimated, and taken off the limit
+                    self._count(self.layers[module], [first_tensor(args, kwargs), first_tensor((result,), {})])
 
     def _left(self, layer: int) -> None:
         """Read a block that has just finished, and let go of its modules' tensors."""
@@ -143,8 +151,10 @@ class Keeper(Watch):
         found = [weights for _, weights in self._functions.found]
         reading = self._reading(layer, found[0] if len(found) == 1 and not self._heard else None)
         late = [name for name in self._wanted.names.get(layer, ()) if name not in OF_ATTENTION]
+        if "attn_out" in late and self._model.structure.plans[layer].cross:
+            self._keep_cross_out(reading, layer)
         for name in [*late, *(self._of_attention(layer) if reading.attended is not None else [])]:
-            self._keep(reading, name, layer)
+            self._keep(reading, name, layer, self.kept)
         for site in self._wanted.at(layer):
             if not isinstance(place_of(site), Head):
                 self._keep_site(reading, site)
@@ -152,9 +162,9 @@ class Keeper(Watch):
         self._heard.clear()
         self._functions.found.clear()
 
-    def _keep(self, reading: RunningBlock, name: str, layer: int) -> None:
-        if name == "heads":
-            for site in self._wanted.at(layer):
+    def _keep(self, reading: RunningBlock, name: str, layer: int, kept: dict[Key, Any]) -> None:
+        if name == "heads":  # which are those that read their own stack
+            for site in self._wanted.at(layer) if kept is self.kept else ():
                 if isinstance(place_of(site), Head):
                     self._keep_site(reading, site)
             return
@@ -162,54 +172,60 @@ class Keeper(Watch):
             value: Any = reading._open_attention(layer) if name == "attention" else getattr(reading, name)[layer]
         except Unavailable:
             return
-        pattern: Any = self.kept.get(("attention", layer))
+        pattern: Any = kept.get(("attention", layer))
         if name in ("q", "k") and hasattr(pattern, "queries"):  # the same numbers, held once
             held = pattern.queries if name == "q" else pattern.keys
             value = held.transpose(0, 1) if held.shape[1] == len(value) else value
         if name != "attention":
             value = value.detach() if self._shared and name in ("q", "k", "v") else _own(value.detach())
-        self._hold((name, layer), value)
+        self._hold(kept, (name, layer), value)
 
-    def _keep_site(self, reading: RunningBlock, site: Site) -> None:
+    def _keep_cross_out(self, reading: RunningBlock, layer: int) -> None:
         try:
-            self._hold(site, reading.at(site).detach().clone())
+            self._hold(self.kept, ("cross_out", layer), _own(reading._contribution(layer, "cross").detach()))
         except Unavailable:
             return
 
-    def _hold(self, key: Key, value: Any) -> None:
-        self.kept[key] = value
-        self._storages |= storages(value)
-        kept = sum(self._storages.values())
-        if self._limit.n_bytes is not None and kept > self._limit.n_bytes:
-            layer = key[1] if isinstance(key, tuple) else key.layer
+    def _keep_site(self, reading: RunningBlock, site: Site) -> None:
+        try:
+            self._hold(self.kept, site, reading.at(site).detach().clone())
+        except Unavailable:
+            return
+
+    def _hold(self, kept: dict[Key, Any], key: Key, value: Any) -> None:
+        kept[key] = value
+        self._count(key[1] if isinstance(key, tuple) else key.layer, value)
+
+    def _count(self, layer: int, value: Any) -> None:
+        self._storages.update(storages(value))
+        total = sum(self._storages.values())
+        if self._limit.n_bytes is not None and total > self._limit.n_bytes:
+            beside = " beside the residual stream" if self._length else ""
             raise MemoryError(
-                f"after layer {layer} of {len(self.layers)} the trace keeps {size(kept)} beside the residual stream; "
+                f"after layer {layer} of {len(self.layers)} the trace keeps {size(total)}{beside}; "
                 f"{self._limit}. Ask for fewer layers with capture={{name: [layers]}}, or for nothing: what is not kept is "
                 "recomputed, exactly, when it is read"
             )
 
+    def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super()._before(module, args, kwargs)
+        if module in self.layers and self in _open.get():
+            self._functions.found.clear()  # of other stacks
+            self._functions.length = self._length or self._running_length(module)
+
+    def _running_length(self, block: nn.Module) -> int:
+        """How many positions the stream has that runs through a block."""
+        call = next((c for c in reversed(self.calls) if c.module is block), None)
+        return 0 if call is None or call.given is None else call.given.shape[:-1].numel()
+
     def _reading(self, layer: int, attended: AttentionCall | Weights | None) -> RunningBlock:
-        call = self.of(next(block for block, number in self.layers.items() if number == layer))
-        tape = running_tape(self._length, layer, call, self._heard, self._editing)
+        block = next(block for block, number in self.layers.items() if number == layer)
+        tape = running_tape(
+            self._length or self._running_length(block), layer, self.of(block), self._heard, self._editing
+        )
         return RunningBlock(self._model, tape, layer, self, attended)
 
 
 def _own(x: torch.Tensor) -> torch.Tensor:
     """A copy of a part of something much larger, which would be kept alive with it."""
     return x.clone() if x.untyped_storage().nbytes() > 1.5 * x.nbytes else x
-
-
-def _inside(model: Model, layer: int, block: nn.Module, wanted: Wanted, editing: Editing) -> list[nn.Module]:
-    """The modules to watch inside a block."""
-    names = wanted.names.get(layer, ())
-    plan, structure = model.structure.plans[layer], model.structure
-    heads = "z" in names or any(isinstance(place_of(site), Head) for site in wanted.at(layer))
-    late = [name for name in names if name not in OF_ATTENTION]
-    units = [place_of(site) for site in wanted.at(layer)]
-    units = [site for site in units if not isinstance(site, Head)]
-    found: list[nn.Module] = []
-    if late or units or (heads and structure.functional[layer] and editing.edits):
-        found = [block.get_submodule(name) for name in plan.names]
-    if any(getattr(site, "expert", None) is not None for site in units) and fused_experts(block) is not None:
-        found.append(fused_experts(block))
-    return found

@@ -20,10 +20,11 @@ from .edits import Edit
 from .encode import Encoded, encode, is_many
 from .fingerprint import fingerprint
 from .keeping import Keeper
+from .keeping_stacks import Keepers
 from .known import structure_of
 from .many import show_progress, stream
 from .provenance import check_ids, name_of, tokens_of
-from .stacks import trace_inputs
+from .stacks import open_edits, trace_inputs
 from .structure import Stack, Structure, find_stacks, text_stack
 from .tape import Numerics, Tape, inputs_of, record
 from .trace import Trace
@@ -148,9 +149,11 @@ class Model:
             >>> trace = mv.load().trace("When Mary and John went")  # doctest: +SKIP
         """
         if isinstance(x, Mapping) or self._reads_two:
-            asked = {"capture": capture, "grad": grad, "budget": budget}
             made = [*active_edits(self.module), *([edits] if isinstance(edits, Edit) else edits)]
-            return self._trace_inputs(x, [name for name, value in asked.items() if value], made)
+            several = not isinstance(x, Mapping) and is_many(x)
+            given = [x if isinstance(x, Mapping) else {"input_ids": x} for x in (x if several else [x])]
+            traces = [trace_inputs(self, one, made, capture, grad, budget) for one in given]
+            return list(traces) if several else traces[0]
         if not is_many(x):
             return self._trace(encode(self.tokenizer, x, bos, default=self._bos), edits, budget, capture, grad)
         encoded = [encode(self.tokenizer, text, bos, default=self._bos) for text in x]
@@ -184,15 +187,6 @@ class Model:
             self._overwrites = tape.cloned
             self._find_structure(ids, weights)
         return self._traced(text, weights, tape)
-
-    def _trace_inputs(self, x: Any, asked: list[str], edits: Sequence[Edit]) -> Trace | list[Trace]:
-        if asked:
-            raise NotImplementedError(
-                f"{', '.join(f'{name}=' for name in asked)}: not for named inputs, nor for models with an encoder and a decoder"
-            )
-        if not isinstance(x, Mapping) and is_many(x):
-            return [trace_inputs(self, {"input_ids": text}, edits) for text in x]
-        return trace_inputs(self, x if isinstance(x, Mapping) else {"input_ids": x}, edits)
 
     @property
     def _reads_two(self) -> bool:
@@ -286,12 +280,13 @@ class Model:
         made = [edits] if isinstance(edits, Edit) else edits
         given = torch.tensor([asked], device=self.device)
         run: Any = self.module
-        with nullcontext() if self._reads_two and not made else self.edited(*made), torch.no_grad():
+        with self.edited(*made) if made else nullcontext(), torch.no_grad():
             answer = run.generate(
                 given, attention_mask=torch.ones_like(given), max_new_tokens=max_new_tokens, **options
             )
         if self._reads_two:  # the decoder begins with a token of its own
-            trace = trace_inputs(self, {"input_ids": given, "decoder_input_ids": answer})
+            before = [*active_edits(self.module), *([made] if isinstance(made, Edit) else made)]
+            trace = trace_inputs(self, {"input_ids": given, "decoder_input_ids": answer}, before)
             trace.tokens = dataclasses.replace(trace.tokens, prompt=1)
             return trace
         return self._trace(Encoded(answer[0].tolist(), prompt=len(asked)), made)
@@ -325,11 +320,12 @@ class Model:
         Raises:
             Unavailable: The model lacks the site of an edit.
         """
-        if self._reads_two:
-            raise NotImplementedError(f"{self.name} has an encoder and a decoder; edits are for models with one stack")
-        with self.lock:
-            self._find_structure([0, 1, 2], fingerprint(self.module))
-        editing = Editing(self.module, self._stack.blocks, self._structure, edits)
+        if len(self.stacks) > 1 or getattr(self.module, "main_input_name", "input_ids") != "input_ids":
+            editing: Editing = open_edits(self, edits)
+        else:
+            with self.lock:
+                self._find_structure([0, 1, 2], fingerprint(self.module))
+            editing = Editing(self.module, self._stack.blocks, self._structure, edits)
         with ExitStack() as stack:
             if Numerics.of(self.module).compiled:  # hooks on compiled modules never fire
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -348,7 +344,7 @@ class Model:
             raise RuntimeError("nothing was traced yet")
         return self._structure
 
-    def _record(self, inputs: dict[str, Any], editing: Editing, keeper: Keeper | None = None) -> Tape:
+    def _record(self, inputs: dict[str, Any], editing: Editing, keeper: Keeper | Keepers | None = None) -> Tape:
         if not self.module.training:
             return record(self.module, editing.blocks, inputs, editing, clone=self._overwrites, keeper=keeper)
         devices = [self.device.index or 0] if self.device.type == "cuda" else []

@@ -24,6 +24,7 @@ from .watch import ModuleCall, Watch
 
 if TYPE_CHECKING:
     from .dictionary import Dictionary
+    from .graph import Graph
     from .model import Model
 
 T = TypeVar("T")
@@ -125,6 +126,15 @@ class Reading:
     def _own_logits(self) -> torch.Tensor | None:
         """The model's own logits of the last positions, ``[position, vocab]``; None where it has none."""
         return self._tape.logits
+
+    @property
+    def _leading(self) -> Reading:
+        """The reading that the logits come from: another one where the model has several stacks."""
+        return self
+
+    def _graph_of(self, site: Site) -> tuple[Graph | None, Site]:
+        """The graph that may hold a site, and what it calls it."""
+        return self._tape.graph, site
 
     def _again(self, extra: Sequence[Edit]) -> tuple[dict[str, Any], Editing]:
         """What to call the model with to run the text once more, and its edits with others behind them."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from mechviz._layered import Layered, Unavailable
+from mechviz.sites import Feature, Head, Site, parse
 
 from .capture import AttentionCall
+from .edit import place_of
+from .experts import fused_experts
 from .functional import Weights
 from .heads import HeadReadings
 from .streams import StreamReadings
 from .tape import Tape
+from .wanted import OF_ATTENTION, Wanted
 from .watch import ModuleCall, Watch
 
 if TYPE_CHECKING:
@@ -63,6 +68,13 @@ class RunningBlock(HeadReadings, StreamReadings):
     def __len__(self) -> int:
         return self._tape.length
 
+    def at(self, site: Site | str) -> torch.Tensor:
+        """The values at a site of this stack, whatever it is called."""
+        site = parse(site)
+        if isinstance(site, Feature):
+            return site.dictionary.read(site, self.at(site.dictionary.at))
+        return super().at(replace(site, stack=""))
+
     def _layered(
         self, name: str, read: Callable[[int], torch.Tensor], why_not: Callable[[int], str] = lambda layer: ""
     ) -> Layered[torch.Tensor]:
@@ -85,3 +97,19 @@ class RunningBlock(HeadReadings, StreamReadings):
         if self.attended is None:
             raise Unavailable(f"layer {layer} did not compute one attention pattern")
         return self.attended
+
+
+def watched_inside(model: Model, layer: int, block: nn.Module, wanted: Wanted, editing: Editing) -> list[nn.Module]:
+    """The modules to watch inside a block."""
+    names = wanted.names.get(layer, ())
+    plan, structure = model.structure.plans[layer], model.structure
+    heads = "z" in names or any(isinstance(place_of(site), Head) for site in wanted.at(layer))
+    late = [name for name in names if name not in OF_ATTENTION]
+    units = [place_of(site) for site in wanted.at(layer)]
+    units = [site for site in units if not isinstance(site, Head)]
+    found: list[nn.Module] = []
+    if late or units or (heads and structure.functional[layer] and editing.edits):
+        found = [block.get_submodule(name) for name in plan.names]
+    if any(getattr(site, "expert", None) is not None for site in units) and fused_experts(block) is not None:
+        found.append(fused_experts(block))
+    return found

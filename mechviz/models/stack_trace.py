@@ -11,12 +11,13 @@ import torch
 
 from mechviz._layered import Unavailable
 from mechviz.pattern import PatternStack
-from mechviz.sites import Site, parse
+from mechviz.sites import Feature, Site, parse
 from mechviz.text import Tokens
 
 from .edit import Edit
 from .editing import Editing
 from .editing_stacks import Editings, edits_of_stack
+from .graph import Graph
 from .structure import Stack, Structure
 from .trace import Trace
 
@@ -49,6 +50,7 @@ class StackTrace(Trace):
     stack: str
     _main: str  # the stack that the logits come from
     _inputs: dict[str, Any]
+    _across: dict[Any, Any]  # what was kept of the attention that reads another stack
 
     @cached_property
     def cross(self) -> CrossReadings:
@@ -79,6 +81,17 @@ class StackTrace(Trace):
     def _own_logits(self) -> torch.Tensor | None:
         return self.stacks[self._main]._tape.logits
 
+    @property
+    def _leading(self) -> Trace:
+        return self.stacks[self._main]
+
+    def _graph_of(self, site: Site) -> tuple[Graph | None, Site]:
+        name = site.stack or self.stack
+        if name not in self.stacks:
+            return None, site
+        alone = site if isinstance(site, Feature) else dataclasses.replace(site, stack="")
+        return self.stacks[name]._tape.graph, alone
+
     def _again(self, extra: Sequence[Edit]) -> tuple[dict[str, Any], Editing]:
         parts = []
         for name, trace in self.stacks.items():
@@ -96,6 +109,9 @@ class StackTrace(Trace):
             raise Unavailable(
                 f"{site}: {self.model.name} has no stack {site.stack!r}; it has {', '.join(self.stacks) or 'one'}"
             )
+        if isinstance(site, Feature):
+            kept = self._tape.kept
+            return kept[site] if site in kept else site.dictionary.read(site, self.at(site.dictionary.at))
         return super().at(dataclasses.replace(site, stack=""))
 
 
@@ -103,7 +119,7 @@ class CrossReadings(StackTrace):
     """The attention of a stack to another one."""
 
     def __init__(self, trace: StackTrace) -> None:
-        super().__init__(trace.model, trace.tokens, trace._tape)
+        super().__init__(trace.model, trace.tokens, dataclasses.replace(trace._tape, kept=trace._across))
         self.stack, self.stacks, self._main, self._inputs = trace.stack, trace.stacks, trace._main, trace._inputs
 
     @property

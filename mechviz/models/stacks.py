@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache
 
+from mechviz._layered import Unavailable
 from mechviz.arrays import to_numpy
 
+from .budget import limit_of
 from .edit import Edit
 from .editing import Editing, no_edits
 from .editing_stacks import Editings, edits_of_stack
 from .encode import Encoded, encode
 from .fingerprint import fingerprint
+from .keeping_stacks import keepers, wanted_of_stacks
 from .patches import tokens_of_inputs
 from .stack_trace import Side, StackTrace
 from .structure import PROBE_LENGTH, Stack, Structure, probe_inputs
 from .tape import Tape
+from .wanted import Capture
 
 if TYPE_CHECKING:
     from .model import Model
@@ -29,7 +33,14 @@ if TYPE_CHECKING:
 DECODER_PROBE_LENGTH = 5  # another prime, so that reading the encoder can be told from reading oneself
 
 
-def trace_inputs(model: Model, given: Mapping[str, Any], edits: Sequence[Edit] = ()) -> StackTrace:
+def trace_inputs(
+    model: Model,
+    given: Mapping[str, Any],
+    edits: Sequence[Edit] = (),
+    capture: Capture = None,
+    grad: bool = False,
+    budget: int | None = None,
+) -> StackTrace:
     """Run a model on named inputs and keep the residual stream of every stack.
 
     Args:
@@ -37,9 +48,13 @@ def trace_inputs(model: Model, given: Mapping[str, Any], edits: Sequence[Edit] =
         given: Name -> what its ``forward`` takes under that name, of one text or image: a tensor or array with or without
             its batch axis, or text where ids are wanted.
         edits: Changes to make; a site such as "encoder.L5H1" names its stack, or is of the one that the logits come from.
+        capture: What to keep during the pass; sites name their stacks in the same way.
+        grad: Keep what gradients need.
+        budget: Bytes that the trace may keep; None for a quarter of the free memory.
 
     Raises:
         Unavailable: The model lacks the site of an edit.
+        MemoryError: It keeps more than the budget.
         ValueError: More than one text or image, or nothing that the model takes.
         NotImplementedError: Blocks do not run once each, one stack after the other.
     """
@@ -48,19 +63,52 @@ def trace_inputs(model: Model, given: Mapping[str, Any], edits: Sequence[Edit] =
         weights = fingerprint(model.module)
         structures = _structures(model, inputs, weights)
         stacks = [next(s for s in model.stacks if s.name == name) for name in structures]
-        names, main = [stack.name for stack in stacks], _main(stacks, structures).name
-        editings = {
-            stack.name: Editing(
-                model.module,
-                stack.blocks,
-                structures[stack.name],
-                edits_of_stack(edits, stack.name, names, main),
-                stack.name,
+        main = _main(stacks, structures).name
+        editings = _editings(model, stacks, structures, edits)
+        sides = {stack.name: Side(model, stack, structures[stack.name]) for stack in stacks}
+        wish = wanted_of_stacks(capture, {name: side.n_layers for name, side in sides.items()}, main)
+        keeper = keepers(sides, editings, wish, limit_of(model, budget), grad)
+        tape = model._record(inputs, Editings(list(editings.values())), keeper)
+    return _split(model, stacks, sides, tape, inputs, texts, weights, editings, [str(edit) for edit in edits])
+
+
+def open_edits(model: Model, edits: Sequence[Edit]) -> Editings:
+    """Edits of a model with several stacks, to be opened round its own forward passes.
+
+    Raises:
+        Unavailable: The model lacks the site of an edit, or it has to be traced once before, as it does not read texts.
+    """
+    with model.lock, no_edits():
+        known = next(reversed(model._structures.values()), None)
+        if known is not None and known[1] == fingerprint(model.module):
+            structures = known[0]
+        elif getattr(model.module, "main_input_name", "input_ids") == "input_ids":
+            structures = _structures(model, _prepared(model, {"input_ids": [0, 1, 2]})[0], fingerprint(model.module))
+        else:
+            raise Unavailable(
+                f"{model.name} does not read texts alone: trace its inputs once before its own passes are edited, so that "
+                "mechviz knows where its sites are"
             )
-            for stack in stacks
-        }
-        tape = model._record(inputs, Editings(list(editings.values())))
-    return _split(model, stacks, structures, tape, inputs, texts, weights, editings, [str(edit) for edit in edits])
+    stacks = [next(s for s in model.stacks if s.name == name) for name in structures]
+    return Editings(list(_editings(model, stacks, structures, edits).values()))
+
+
+def _editings(
+    model: Model, stacks: Sequence[Stack], structures: Mapping[str, Structure], edits: Sequence[Edit]
+) -> dict[str, Editing]:
+    """Stack -> its part of the edits."""
+    names, main = [stack.name for stack in stacks], _main(stacks, structures).name
+    return {
+        stack.name: Editing(
+            model.module,
+            stack.blocks,
+            structures[stack.name],
+            edits_of_stack(edits, stack.name, names, main),
+            stack.name,
+            cached=stack.name == main,
+        )
+        for stack in stacks
+    }
 
 
 def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -137,7 +185,7 @@ def _little(inputs: dict[str, Any]) -> dict[str, Any]:
 def _split(
     model: Model,
     stacks: list[Stack],
-    structures: dict[str, Structure],
+    sides: Mapping[str, Side],
     tape: Tape,
     inputs: dict[str, Any],
     texts: dict[str, str],
@@ -145,7 +193,7 @@ def _split(
     editings: Mapping[str, Editing],
     edits: list[str],
 ) -> StackTrace:
-    main, traces, first = _main(stacks, structures), {}, 0
+    main, traces, first = _main(stacks, {name: side.structure for name, side in sides.items()}), {}, 0
     for stack in stacks:
         blocks = tape.blocks[first : first + len(stack.blocks)]
         witnesses = tape.witnesses[first : first + len(blocks)]
@@ -154,8 +202,9 @@ def _split(
         length = 0 if stream is None else stream.shape[:-1].numel()
         editing = editings[stack.name]
         logits = tape.logits if stack is main else None
-        own = Tape(length, blocks, witnesses, logits, tape.numerics, editing, tape.cloned)
-        side = Side(model, stack, structures[stack.name])
+        side, kept = sides[stack.name], tape.kept[stack.name]
+        about = (tape.numerics, editing, tape.cloned, kept.kept, kept.graph)
+        own = Tape(length, blocks, witnesses, logits, *about)
         ids = _ids_of(stack, length, inputs)
         name = next((key for key, x in inputs.items() if x is ids), "")
         encoded = Encoded(ids[0].tolist() if ids is not None else [0] * length, texts.get(name))
@@ -163,12 +212,13 @@ def _split(
         tokens = tokens if ids is not None else tokens_of_inputs(model.module, length, inputs, tokens.provenance)
         tokens = dataclasses.replace(tokens, provenance={**tokens.provenance, "model": side.name})
         traces[stack.name] = StackTrace(side, tokens, own)  # type: ignore[arg-type]
+        traces[stack.name]._across = kept.across
     for name, trace in traces.items():
         trace.stack, trace.stacks, trace._main, trace._inputs = name, traces, main.name, inputs
     return traces[main.name]
 
 
-def _main(stacks: list[Stack], structures: dict[str, Structure]) -> Stack:
+def _main(stacks: Sequence[Stack], structures: Mapping[str, Structure]) -> Stack:
     """The stack that the logits come from; else that of the text; else the last."""
     leads = [stack for stack in stacks if structures[stack.name].unembedding is not None]
     named = [stack for stack in stacks if stack.name in ("decoder", "language", "text")]

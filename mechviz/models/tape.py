@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .editing import Editing
     from .graph import Graph
     from .keeping import Keeper
+    from .keeping_stacks import Keepers
 
 
 class WeightsMoved(RuntimeError):
@@ -46,13 +47,13 @@ class Numerics:
         return cls(device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device), compiled)
 
     @contextmanager
-    def restored(self) -> Iterator[None]:
-        """Run under these settings, without gradients."""
+    def restored(self, *, grad: bool = False) -> Iterator[None]:
+        """Run under these settings, without gradients unless they are asked for."""
         with ExitStack() as stack:
             if self.compiled:  # hooks on compiled modules never fire; entered only then, because other threads see it
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(torch.inference_mode(False))  # its tensors do not count their versions
-            stack.enter_context(torch.no_grad())
+            stack.enter_context(torch.set_grad_enabled(grad))
             stack.enter_context(torch.autocast(self.device, dtype=self.autocast_dtype, enabled=self.autocast))
             yield
 
@@ -118,13 +119,19 @@ class Tape:
         Raises:
             WeightsMoved: The heads no longer read the very bits that they read in the forward pass.
         """
-        recorder = Recorder(stop_after=len(self.witnesses[layer]))
-        with suppress(StopForward):
-            self._run(layer, (), recorder)
-        for call, witness in zip(recorder.calls, self.witnesses[layer], strict=True):
-            if not _same_bits(_witness(call), witness):
-                raise _moved(layer)
-        return recorder.calls
+        for grad in self._ways:
+            recorder = Recorder(stop_after=len(self.witnesses[layer]))
+            with suppress(StopForward):
+                self._run(layer, (), recorder, grad=grad)
+            pairs = zip(recorder.calls, self.witnesses[layer], strict=True)
+            if all(_same_bits(_witness(call), witness) for call, witness in pairs):
+                return recorder.calls
+        raise _moved(layer)
+
+    @property
+    def _ways(self) -> tuple[bool, ...]:
+        """How to replay: without gradients, which some kernels compute otherwise than with them (T5's, for its bias)."""
+        return (False,) if self.graph is None else (False, True)
 
     def replay(
         self, layer: int, watch: Iterable[nn.Module] = (), also: AbstractContextManager[Any] | None = None
@@ -140,12 +147,13 @@ class Tape:
             WeightsMoved: It does not give the very bits that it gave in the forward pass.
         """
         watch = list(watch)
-        seen, result = self._run(layer, watch, None, also)
-        if any(call.overwritten for call in seen.calls):
-            seen, result = self._run(layer, watch, None, also, clone=True)
-        if not _same_bits(first_tensor((result,), {}), self.blocks[layer].output):
-            raise _moved(layer)
-        return seen
+        for grad in self._ways:
+            seen, result = self._run(layer, watch, None, also, grad=grad)
+            if any(call.overwritten for call in seen.calls):
+                seen, result = self._run(layer, watch, None, also, clone=True, grad=grad)
+            if _same_bits(first_tensor((result,), {}), self.blocks[layer].output):
+                return seen.detached() if grad else seen
+        raise _moved(layer)
 
     def _run(
         self,
@@ -155,12 +163,13 @@ class Tape:
         also: AbstractContextManager[Any] | None = None,
         *,
         clone: bool = False,
+        grad: bool = False,
     ) -> tuple[Watch, Any]:
         call = self.blocks[layer]
         args, kwargs = call.args, call.kwargs
         if self.cloned and call.given is not None:  # or the replay would overwrite the tape
             args, kwargs, _ = swap(args, kwargs, call.given, call.given.clone())
-        with self.numerics.restored(), ExitStack() as stack:
+        with self.numerics.restored(grad=grad), ExitStack() as stack:
             stack.enter_context(
                 self.editing.open(alone=True)
             )  # its hooks before the watch's, which see what they changed
@@ -179,7 +188,7 @@ def record(
     editing: Editing,
     *,
     clone: bool = False,
-    keeper: Keeper | None = None,
+    keeper: Keeper | Keepers | None = None,
 ) -> Tape:
     """Run the model once and keep what each block was given.
 

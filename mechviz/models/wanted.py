@@ -11,6 +11,7 @@ from mechviz.sites import MLP, Attention, Residual, Site, hook_of, parse
 # What a trace recomputes unless it was kept; the residual stream before and after each block is always there.
 READINGS = ("attention", "q", "k", "v", "z", "attn_out", "mlp_out", "resid_mid", "neurons", "gate", "up")
 TAPED = ("resid_pre", "resid_post")
+OF_ATTENTION = READINGS[:5]  # what an attention call alone says
 Capture: TypeAlias = "str | int | Site | Sequence[str | int | Site] | Mapping[str, int | Iterable[int]] | None"
 
 

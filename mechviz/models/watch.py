@@ -84,6 +84,14 @@ class Watch:
         if self._token is not None:
             _open.reset(self._token)
 
+    def detached(self) -> Watch:
+        """Itself, with the tensors of its calls cut off the graph."""
+        for call in self.calls:
+            for name in ("given", "input", "output"):
+                x = getattr(call, name)
+                setattr(call, name, None if x is None else x.detach())
+        return self
+
     def of(self, module: nn.Module) -> ModuleCall | None:
         """The last finished call of a module."""
         return next((call for call in reversed(self.calls) if call.module is module and call.finished), None)

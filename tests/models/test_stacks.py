@@ -183,10 +183,6 @@ def test_what_named_inputs_refuse():
         mv_model.trace({"pixel_values": torch.zeros(1, 3, 8, 8)})
     with pytest.raises(ValueError, match=r"input_ids must be of one text or image, .*; got \(2, 24\)"):
         mv_model.trace({"input_ids": inputs["input_ids"].repeat(2, 1)})
-    with pytest.raises(NotImplementedError, match="capture=: not for named inputs"):
-        mv_model.trace(inputs, capture="attention")
-    with pytest.raises(NotImplementedError, match="has an encoder and a decoder; edits are for"), mv_model.edited():
-        pass
 
 
 def test_weights_that_moved_are_noticed_in_every_stack():
