@@ -109,3 +109,14 @@ class Layered(Sequence[T]):
     def __repr__(self) -> str:
         without = f", without {list(self.missing)}" if self.missing else ""
         return f"{type(self).__name__}({self.name} of layers {list(self.layers)}{without})"
+
+
+def missing_said(missing: Mapping[int, str], what: str) -> str:
+    """Which layers have no `what`, and why, as one line: "no neurons of layers 1, 2: …"; empty where none is missing."""
+    reasons: dict[str, list[int]] = {}
+    for layer, why in missing.items():
+        reasons.setdefault(why, []).append(layer)
+    return "; ".join(
+        f"no {what} of layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}: {why}"
+        for why, layers in reasons.items()
+    )

@@ -13,26 +13,34 @@ from mechviz.analysis.key_values import KeyValues, contribution_norms, contribut
 
 if TYPE_CHECKING:
     from mechviz.analysis.attribution import Attribution, Term, attribution
+    from mechviz.analysis.logit_lens import LensLogits, logit_lens
 
 __all__ = [
     "Attribution",
     "HeadScores",
     "KeyValues",
+    "LensLogits",
     "Term",
     "attribution",
     "contribution_norms",
     "contributions",
     "head_scores",
+    "logit_lens",
     "value_norms",
 ]
 
 
+# Module -> what it gives.
+_LATER = {"attribution": ("Attribution", "Term", "attribution"), "logit_lens": ("LensLogits", "logit_lens")}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("Attribution", "Term", "attribution"):
-        # The module stands under the function's name once it is imported: the function has to take its place.
-        module = importlib.import_module("mechviz.analysis.attribution")
-        globals().update({part: getattr(module, part) for part in ("Attribution", "Term", "attribution")})
-        return globals()[name]
+    for home, parts in _LATER.items():
+        if name in parts:
+            # The module stands under the function's name once it is imported: the function has to take its place.
+            module = importlib.import_module(f"mechviz.analysis.{home}")
+            globals().update({part: getattr(module, part) for part in parts})
+            return globals()[name]
     raise AttributeError(f"module 'mechviz.analysis' has no attribute {name!r}")
 
 

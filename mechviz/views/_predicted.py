@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mechviz import wire
+from mechviz._layered import Layered
 from mechviz._visible import visible
 from mechviz._vocabulary import Vocabulary
 from mechviz.arrays import to_numpy
@@ -41,9 +42,24 @@ class Predicted:
     targets: np.ndarray
 
 
-def layers_of(logits: Any, positions: int) -> list[np.ndarray]:
-    """[layer, position, vocab], or a list of [position, vocab], as one array a layer."""
-    if isinstance(logits, Sequence) and len(logits) and all(getattr(item, "ndim", 0) == 2 for item in logits):
+def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any], list[int]]:
+    """One [position, vocab] a layer, and the layers' numbers.
+
+    Args:
+        logits: [layer, position, vocab], a list of [position, vocab], or a `Layered` of what gives logits when it is indexed
+            by positions, which is left as it is.
+        positions: How many there must be.
+        layers: The layers' numbers; of a `Layered` those that are wanted.
+    """
+    found: list[Any]
+    numbers = None if layers is None else list(layers)
+    if isinstance(logits, Layered):
+        numbers = list(logits.layers) if numbers is None else numbers
+        if absent := [number for number in numbers if number not in logits.layers]:
+            why = logits.missing.get(absent[0], f"there are {', '.join(map(str, logits.layers))}")
+            raise ValueError(f"layers must be of those that logits has; got {absent[0]}: {why}")
+        found = [logits[number] for number in numbers]
+    elif isinstance(logits, Sequence) and len(logits) and all(getattr(item, "ndim", 0) == 2 for item in logits):
         found = [to_numpy(item, name=f"logits[{i}]") for i, item in enumerate(logits)]
     else:
         array = to_numpy(logits, name="logits")
@@ -54,10 +70,10 @@ def layers_of(logits: Any, positions: int) -> list[np.ndarray]:
         raise ValueError("logits must hold at least one layer; got none")
     for i, layer in enumerate(found):
         check_logits(layer, positions, found[0].shape[-1], name=f"logits[{i}]")
-    return found
+    return found, list(range(len(found))) if numbers is None else numbers
 
 
-def check_logits(logits: np.ndarray, positions: int, vocab: int | None = None, *, name: str = "logits") -> None:
+def check_logits(logits: Any, positions: int, vocab: int | None = None, *, name: str = "logits") -> None:
     """Raise a ValueError unless they are [position, vocab]."""
     wanted = f"(position, vocab) == ({positions}, {'…' if vocab is None else vocab})"
     if logits.ndim != 2 or logits.shape[0] != positions or not logits.shape[1] or vocab not in (None, logits.shape[1]):
@@ -111,7 +127,7 @@ def targets_of(target: Any, text: Tokens, vocab: int) -> np.ndarray | None:
     return found
 
 
-def predicted(layers: Sequence[np.ndarray], k: int, targets: np.ndarray | None) -> Predicted:
+def predicted(layers: Sequence[Any], k: int, targets: np.ndarray | None) -> Predicted:
     """Work out what every layer predicts. Without `targets`, the last layer's most probable token is the target."""
     n = layers[0].shape[0]
     shape = (len(layers), n)
@@ -120,12 +136,12 @@ def predicted(layers: Sequence[np.ndarray], k: int, targets: np.ndarray | None) 
     chosen = np.full(n, -1, np.int64) if targets is None else targets
     for start in range(0, n, _CHUNK):
         part = slice(start, start + _CHUNK)
-        last = _log_softmax(layers[-1][part])
+        last = _log_softmax(to_numpy(layers[-1][part], name="logits"))
         if targets is None:
             chosen[part] = np.nan_to_num(last, nan=-np.inf).argmax(-1)
         wanted = chosen[part]
         for layer in range(len(layers) - 1, -1, -1):
-            log = last if layer == len(layers) - 1 else _log_softmax(layers[layer][part])
+            log = last if layer == len(layers) - 1 else _log_softmax(to_numpy(layers[layer][part], name="logits"))
             weights, own = np.exp(last), np.exp(log)
             top = _few(log, k)
             ids[layer, part] = top

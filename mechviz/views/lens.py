@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mechviz import wire
+from mechviz._layered import missing_said
 from mechviz._matrix_still import matrix_still
 from mechviz.arrays import Quantity
 from mechviz.text import as_tokens
@@ -40,11 +41,11 @@ def lens(
 
     Args:
         tokens: What was read, [position]: `Tokens` (``trace.tokens``) or a list of strings.
-        logits: [layer, position, vocab], or a list of [position, vocab], one a layer: the residual stream after each
-            layer through the final norm and the unembedding (or through what a tuned lens has learnt). The last one
-            counts as the model's own prediction.
+        logits: What each layer would predict: `mechviz.analysis.logit_lens(trace)`, whose logits are read a few positions
+            at a time, or arrays, [layer, position, vocab] or a list of [position, vocab]. The last one counts as the
+            model's own prediction.
         k: How many tokens are listed on hover.
-        layers: The true numbers of the layers; by default 0, 1, …
+        layers: The true numbers of the layers, by default 0, 1, …; of a lens the layers that are shown, by default all.
         layer_names: A name for each instead of "L0", such as "embedding".
         vocabulary: What the ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id. Without
             it tokens are told by their ids.
@@ -66,15 +67,15 @@ def lens(
         >>> logits = np.random.default_rng(0).normal(size=(3, 2, 4))  # [layer, position, vocab]
         >>> mv.lens(["The", " cat"], logits, vocabulary=["The", " cat", " sat", " on"])
         <mechviz lens 'Lens'>
+        >>> mv.lens(trace.tokens, mv.analysis.logit_lens(trace), vocabulary=model.tokenizer)  # doctest: +SKIP
     """
     text = as_tokens(tokens)
-    stack = layers_of(logits, len(text))
+    stack, numbers = layers_of(logits, len(text), layers)
     if value not in get_args(Value):
         raise ValueError(f"value must be one of {', '.join(get_args(Value))}; got {value!r}")
     vocab = stack[0].shape[1]
     count = count_of(k, vocab, len(stack) * len(text))
     found = predicted(stack, count, targets_of(target, text, vocab))
-    numbers = list(range(len(stack))) if layers is None else list(layers)
     rows = side_of(layer_names, {"layers": numbers}, len(stack), name="layers", points_name="layers", title="layer")
     columns = side_of(text, None, len(text), name="columns", points_name="column_points", title="position")
     measures = _measures(found)
@@ -91,6 +92,7 @@ def lens(
             "open": opened,
             **props_of(found, vocabulary),
             "kl": wire.Array(found.kl),
+            "missing": missing_said(getattr(logits, "missing", {}), "stream"),
         },
         title=title,
         provenance=text.provenance,

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from mechviz._layered import missing_said
 from mechviz._matrix_still import matrix_still
 from mechviz._text_still import text_still
 from mechviz._visible import visible
@@ -149,7 +150,7 @@ def neurons(
             "letter": letter,
             "kind": kind,
             "names": _names(names, slices.units),
-            "missing": _missing(stack.missing, kind),
+            "missing": missing_said(stack.missing, kind),
             "quantity": {"name": quantity.name, "unit": quantity.unit},
             "ramp": slices.ramp,
         },
@@ -197,16 +198,6 @@ def _names(names: Any, units: int) -> Any:
     if len(items) != units:
         raise ValueError(f"names must hold one string for each of {units} columns; got {len(items)}")
     return list(map(visible, items))
-
-
-def _missing(missing: Mapping[int, str], kind: str) -> str:
-    reasons: dict[str, list[int]] = {}
-    for layer, why in missing.items():
-        reasons.setdefault(why, []).append(layer)
-    return "; ".join(
-        f"no {kind} of layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}: {why}"
-        for why, layers in reasons.items()
-    )
 
 
 def _name_of(layer: int | None, letter: str, unit: int) -> str:
