@@ -14,6 +14,7 @@ import numpy as np
 from mechviz import _plotly, export, figure_file, layouts, notebook, worker
 from mechviz._view_files import Files
 from mechviz._visible import prose
+from mechviz.bundle import LAB, bundle_for
 from mechviz.page import PageFigure, html_page, page_figure
 from mechviz.selection import Selection
 from mechviz.spec import Note, Spec, note_of
@@ -201,10 +202,17 @@ class View(Files):
     def widget(self) -> FigureWidget:
         """The widget behind the picture, made when first asked for."""
         if self._widget is None:
-            from mechviz.widget import CodeWidget, FigureWidget
-
-            self._widget = CodeWidget(self) if self.code() else FigureWidget(self)
+            self._widget = self._widget_class()(self)
         return self._widget
+
+    def _widget_class(self) -> type[FigureWidget]:
+        if self.code():
+            from mechviz.larger_widgets import CodeWidget as Widget
+        elif bundle_for(spec.kind for spec in self._specs()) == LAB:
+            from mechviz.larger_widgets import LabWidget as Widget
+        else:
+            from mechviz.widget import FigureWidget as Widget
+        return Widget
 
     def to_plotly(self, theme: Literal["light", "dark"] = "light") -> Any:
         """The same numbers as a `plotly.graph_objects.Figure`, for a layout of your own; nothing of it is linked.
