@@ -99,11 +99,12 @@ class View(Files):
             raise TypeError(f"title must be a string; got a {type(title).__name__}")
         provenance = dict(provenance or {})
         count = len(props["tokens"]["label"]) if "tokens" in props else None
+        texts = len(props["texts"]["starts"]) if kind == "tokens" and props.get("texts") else 1
         # Names come from anywhere; a lone surrogate among them could not be sent.
         frame = {
             "title": prose(title),
             "site": None if site is None else prose(site),
-            "provenance": [prose(part) for part in _provenance_line(provenance, count)],
+            "provenance": [prose(part) for part in _provenance_line(provenance, count, texts)],
             "edits": [prose(str(edit)) for edit in provenance.get("edits", ())],
             # What the browser puts into the files that it makes.
             "made": {"mechviz": __version__, "provenance": figure_file.plain(provenance)},
@@ -382,7 +383,7 @@ def linked(view: View, selection: Selection) -> View:
     return view
 
 
-def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[str]:
+def _provenance_line(provenance: Mapping[str, Any], tokens: int | None, texts: int = 1) -> list[str]:
     """Model · weights · text · tokens, BOS · dtype, as far as they are known."""
     parts = []
     if provenance.get("model"):
@@ -393,7 +394,8 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[
     if tokens is not None:
         prompt = provenance.get("prompt_tokens")
         notes = (", BOS" if provenance.get("bos") else "") + ("" if prompt is None else f", {prompt} of them prompt")
-        parts.append(f"{tokens} token{'' if tokens == 1 else 's'}{notes}")
+        several = f"{texts} texts, " if texts > 1 else ""
+        parts.append(f"{several}{tokens} token{'' if tokens == 1 else 's'}{notes}")
     if provenance.get("dtype"):
         parts.append(str(provenance["dtype"]))
     if provenance.get("missing"):  # what was asked for and cannot be drawn
