@@ -157,14 +157,24 @@ class Factored:
         if known is None:
             first = block * BLOCK
             stop = min(first + BLOCK, self.shape[1])
-            for cols in self._key_blocks(slice(first, stop)):
+            for cols in self.key_blocks(slice(first, stop)):
                 part = self.ops.softmax_parts(self.scores(head, slice(first, stop), cols))
-                known = part if known is None else self._merged(known, part)
+                known = part if known is None else self.merged(known, part)
             assert known is not None  # there is a key, or the shapes would not have been accepted
-            known = self._normalisers[head, block] = self._finish(head, known, slice(first, stop))
+            known = self.keep(head, block, known)
         return known
 
-    def _key_blocks(self, rows: slice) -> list[slice]:
+    def knows(self, head: int, block: int) -> bool:
+        """Whether the normaliser of a block is kept already."""
+        return (head, block) in self._normalisers
+
+    def keep(self, head: int, block: int, parts: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Keep the normaliser of a block: the `merged` parts of all its `key_blocks`, which the sink then joins."""
+        rows = slice(block * BLOCK, min((block + 1) * BLOCK, self.shape[1]))
+        found = self._normalisers[head, block] = self._finish(head, parts, rows)
+        return found
+
+    def key_blocks(self, rows: slice) -> list[slice]:
         """The keys that rows can see, a block at a time."""
         seen = self._seen(rows.start, rows.stop)
         return [slice(left, min(left + KEY_BLOCK, seen.stop)) for left in range(seen.start, seen.stop, KEY_BLOCK)]
@@ -174,7 +184,8 @@ class Factored:
         top, total = self._finish(head, self.ops.softmax_parts(scores + 0), rows)
         return self.ops.exp(scores - top) / total
 
-    def _merged(self, a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
+    def merged(self, a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
+        """``(top, total)`` of two sets of keys together."""
         top = self.ops.maximum(a[0], b[0])
         finite = self.ops.where(top == -float("inf"), 0.0, top)
         return top, a[1] * self.ops.exp(a[0] - finite) + b[1] * self.ops.exp(b[0] - finite)
@@ -182,7 +193,7 @@ class Factored:
     def _finish(self, head: int, parts: tuple[Any, Any], rows: Any) -> tuple[Any, Any]:
         if self.sinks is not None:
             sink = self._sinks(head, rows)
-            parts = self._merged(parts, (sink, self.ops.exp(0 * sink)))
+            parts = self.merged(parts, (sink, self.ops.exp(0 * sink)))
         top, total = parts
         return self.ops.where(top == -float("inf"), 0.0, top), self.ops.where(total == 0, 1.0, total)
 
@@ -208,7 +219,7 @@ class Factored:
             whole = slice(block * BLOCK, min((block + 1) * BLOCK, self.shape[1]))
             here = slice(first - whole.start, end - whole.start)
             top, total = (x[here] for x in self.normaliser(head, block))
-            for cols in self._key_blocks(whole):
+            for cols in self.key_blocks(whole):
                 low, high = max(left, cols.start), min(right, cols.stop)
                 if low < high:
                     # All of the block that the normaliser was summed over: a product of another shape rounds differently,

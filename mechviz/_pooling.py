@@ -55,7 +55,8 @@ class NumpyOps:
         ``x`` may be overwritten.
         """
         top = x.max(axis=-1, keepdims=True)
-        return top, np.exp(x - np.where(top == -np.inf, np.float32(0), top)).sum(axis=-1, keepdims=True)
+        x -= np.where(top == -np.inf, np.float32(0), top)
+        return top, np.exp(x, out=x).sum(axis=-1, keepdims=True)
 
 
 def pool(array: Any, size: int, *, rule: str = "max", causal: bool = False, ops: Any = NumpyOps) -> Any:

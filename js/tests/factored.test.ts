@@ -1,6 +1,6 @@
 /** Heads held as factors: the same answers as from the array, whoever computes them, and in time the whole overview. */
 import { expect, test, vi } from 'vitest';
-import type { Pooling } from '../src/pattern/arithmetic';
+import type { Pooling } from '../src/pattern/pattern';
 import { Dense } from '../src/pattern/dense';
 import { Engine } from '../src/pattern/engine';
 import { Factored, type FactorsJson } from '../src/pattern/factored';
@@ -100,7 +100,7 @@ async function whole(pattern: Factored, step: number, pooling: Pooling = 'max'):
 
 test.each(Object.entries(CASES))('rows, columns, cells and tiles as of the array: %s', async (_, options) => {
   const { json, drawn, dense } = made(1, options);
-  const pattern = new Factored(json, drawn);
+  const pattern = Factored.of(json, drawn);
   expect([pattern.queries, pattern.keys, pattern.error]).toEqual([dense.queries, dense.keys, 4e-4]);
   for (let i = 0; i < dense.queries; i++) {
     const [mine, other] = [pattern.line('from', i), dense.line('from', i)];
@@ -123,7 +123,7 @@ test.each(Object.entries(CASES))('rows, columns, cells and tiles as of the array
 
 test('a part of a tile is cut at whole cells, as of the array', async () => {
   const { json, drawn, dense } = made(2, { rows: 30, cols: 40 });
-  const pattern = new Factored(json, drawn);
+  const pattern = Factored.of(json, drawn);
   const tile = await vi.waitFor(() => {
     const part = pattern.tile(4, [5, 19], [10, 40]);
     expect(part?.done).toBe(4);
@@ -141,7 +141,7 @@ test('under max no spike is lost at any step, and its cell leads back to it', as
     const query = Math.floor(next() * count);
     const spike: [number, number] = [query, Math.floor(next() * (query + 1))];
     const { json, drawn } = made(round, { rows: count, cols: count, causal: true, spike });
-    const pattern = new Factored(json, drawn);
+    const pattern = Factored.of(json, drawn);
     for (const step of [1, 2, 5, 16, 100]) {
       const tile = await whole(pattern, step);
       const [r, c] = spike.map((at) => Math.floor(at / step));
@@ -156,7 +156,7 @@ test.each(['causal', 'window', 'all keys', 'sink', 'padding'])(
   'masses add up to 1 for each query: %s',
   async (name) => {
     const { json, drawn, weights, width } = made(3, CASES[name]);
-    const pattern = new Factored(json, drawn);
+    const pattern = Factored.of(json, drawn);
     for (const step of [1, 4, 9]) {
       const tile = await whole(pattern, step, 'mass');
       for (let r = 0; r < tile.rows; r++) {
@@ -174,7 +174,7 @@ test.each(['causal', 'window', 'all keys', 'sink', 'padding'])(
 
 test('the maxima of rows come with the overview', async () => {
   const { json, drawn, dense } = made(4, { rows: 33, cols: 33, causal: true });
-  const pattern = new Factored(json, drawn);
+  const pattern = Factored.of(json, drawn);
   expect(pattern.maxima()).toBeUndefined();
   await whole(pattern, 4);
   const rows = Array.from({ length: 33 }, (_, i) => Math.max(...Array.from(dense.line('from', i).values)));
@@ -184,7 +184,7 @@ test('the maxima of rows come with the overview', async () => {
 test('a worker computes, and where none may start the page does, in bands that come one by one', async () => {
   const { json, drawn } = made(6, { rows: 400, cols: 400, causal: true });
   const [aside, here] = [new Engine(), new Engine(false)];
-  const [mine, other] = [new Factored(json, drawn, aside), new Factored(json, drawn, here)];
+  const [mine, other] = [Factored.of(json, drawn, aside), Factored.of(json, drawn, here)];
   expect((await whole(mine, 3)).values).toEqual((await whole(other, 3)).values);
   expect(aside.worker).toBeInstanceOf(Worker);
   expect(here.worker).toBe('refused');
@@ -193,7 +193,7 @@ test('a worker computes, and where none may start the page does, in bands that c
 test('a worker that is refused late leaves nothing undone', async () => {
   const engine = new Engine();
   const { json, drawn, dense } = made(7, { rows: 50, cols: 50, causal: true });
-  const pattern = new Factored(json, drawn, engine);
+  const pattern = Factored.of(json, drawn, engine);
   expect(pattern.tile(2)).toBeUndefined();
   // As a content security policy does: after the orders have been sent.
   (engine.worker as Worker).dispatchEvent(new ErrorEvent('error', { cancelable: true }));
@@ -204,7 +204,7 @@ test('a worker that is refused late leaves nothing undone', async () => {
 test('what is asked last is done first', async () => {
   const engine = new Engine(false);
   const { json, drawn } = made(8, { rows: 900, cols: 900, causal: true });
-  const pattern = new Factored(json, drawn, engine);
+  const pattern = Factored.of(json, drawn, engine);
   pattern.tile(1);
   await vi.waitFor(() => expect(pattern.tile(1)?.done).toBeGreaterThan(0), { interval: 1 });
   const before = pattern.tile(1)!.done!;

@@ -58,7 +58,7 @@ export class OpenHead {
     const { queries, keys, normaliser, sink, mask } = values;
     const [q, k, n] = [queries, keys, normaliser].map((part) => arrayOf(part)!);
     const [s, m] = [sink, mask].map((part) => (part && arrayOf(part)) ?? null);
-    return new Factored({ ...values, queries: q, keys: k, normaliser: n, sink: s, mask: m }, this.#causal);
+    return Factored.of({ ...values, queries: q, keys: k, normaliser: n, sink: s, mask: m }, this.#causal);
   });
   /** This copy does not hold the head. */
   absent = $derived(isAbsent(this.#values));

@@ -1,7 +1,9 @@
 /**
- * The softmax of factors, worked out where it is asked for. Both functions are also the text of a worker (engine.ts):
- * nothing from outside of them may be named inside.
+ * Weights worked out from what is held of heads, read and pooled. Both functions are also the text of a worker
+ * (engine.ts): nothing from outside of them may be named inside.
  */
+import type { Numbers } from '../wire';
+import type { Pooling } from './pattern';
 
 /** Factors of one head: `P[i, j] = exp(q[i] · k[j] − normaliser[i])`; arrays lie row by row. */
 export interface Factors {
@@ -23,23 +25,42 @@ export interface Factors {
   softcap: number | null;
 }
 
-/** "max": the largest weight of a square. "mass": its sum over keys, as a mean over queries. */
-export type Pooling = 'max' | 'mass';
+/** One head of which every weight is here, row by row. */
+export interface Weights {
+  weights: Numbers;
+  keyCount: number;
+}
 
-/** A rectangle of a head with `step` × `step` weights to a cell. */
-export interface Rectangle {
-  rows: readonly [number, number];
-  cols: readonly [number, number];
-  step: number;
+export type Held = Factors | Weights;
+
+/** Heads and how they are read (pattern.ts), with every factor in place. */
+export interface Read {
+  heads: Held[];
+  /** Of all heads, or of each. */
+  columns: Float32Array[] | null;
+  rows: Float32Array[] | null;
+  combine: 'mean' | 'max' | 'sum';
+  /** No query reads from a key behind it. */
+  causal: boolean;
+  signed: boolean;
+}
+
+/** Edges of the cells of a rectangle, and how they are pooled. */
+export interface Cut {
+  rows: Int32Array;
+  cols: Int32Array;
   pooling: Pooling;
 }
 
+/** What is held of a head by its number; heads to read, by the numbers of what they are; something to be cut. */
 export type Order =
-  { head: number; factors: Factors | null } | { head: number; name: string; rectangle: Rectangle; factors?: undefined };
+  | { held: number; head: Held | null }
+  | { reader: number; read: (Omit<Read, 'heads'> & { heads: number[] }) | null }
+  | { reader: number; name: string; cut: Cut };
 
-/** Some rows of cells of a rectangle, and the largest weight in each row of weights that they cover. */
+/** Some rows of cells, and the largest weight in each row of weights that they cover. */
 export interface Band {
-  head: number;
+  reader: number;
   name: string;
   first: number;
   cells: Float32Array;
@@ -89,38 +110,92 @@ export function arithmetic() {
     if (f.sink && from <= f.keyCount && f.keyCount < to) out[f.keyCount - from] = Math.log(f.sink[i]);
   }
 
-  /** One row of cells, from weights `top` … `bottom`; `maxima` gets the largest weight of each row in it. */
+  const of = (factors: Float32Array[] | null, h: number) => factors && factors[factors.length > 1 ? h : 0];
+  /** Further from zero, or larger; NaN wins. */
+  const outweighs = (a: number, b: number, signed: boolean) =>
+    b === b && (a !== a || (signed ? Math.abs(a) > Math.abs(b) : a > b));
+
+  let spare = new Float64Array(0);
+  let logged: { of?: Float32Array; logs: Float64Array } = { logs: spare };
+
+  /** Logarithms of factors, taken once and not for every row. */
+  function logOf(factors: Float32Array): Float64Array {
+    if (logged.of !== factors) logged = { of: factors, logs: Float64Array.from(factors, Math.log) };
+    return logged.logs;
+  }
+
+  /** What is read of query `i` on keys `from` … `to`: the one place where heads are combined and factors applied. */
+  function line(read: Read, i: number, from: number, to: number, out: Float64Array): void {
+    const { heads, columns, rows, combine, signed } = read;
+    const count = to - from;
+    if (spare.length < count) spare = new Float64Array(count);
+    heads.forEach((head, h) => {
+      const own = h ? spare : out;
+      if ('weights' in head) {
+        const start = i * head.keyCount + from;
+        for (let j = 0; j < count; j++) own[j] = head.weights[start + j];
+      } else {
+        logs(head, i, from, to, own);
+        for (let j = 0; j < count; j++) own[j] = Math.exp(own[j]);
+      }
+      const [by, down] = [of(columns, h), of(rows, h)];
+      if (by) for (let j = 0; j < count; j++) own[j] *= by[from + j];
+      if (down) for (let j = 0; j < count; j++) own[j] *= down[i];
+      if (!h) return;
+      if (combine !== 'max') for (let j = 0; j < count; j++) out[j] += own[j];
+      else for (let j = 0; j < count; j++) if (outweighs(own[j], out[j], signed)) out[j] = own[j];
+    });
+    if (combine === 'mean' && heads.length > 1) for (let j = 0; j < count; j++) out[j] /= heads.length;
+  }
+
+  /** One row of cells, from weights `top` … `bottom`; `maxima` gets the largest size in each row of weights. */
   function pooled(
-    f: Factors,
-    { cols: [left, right], step, pooling }: Rectangle,
+    read: Read,
+    { cols, pooling }: Cut,
     [top, bottom]: readonly [number, number],
     out: Float32Array,
     maxima: Float32Array,
-    line: Float64Array,
+    weights: Float64Array,
   ): void {
-    const best = new Float64Array(out.length).fill(pooling === 'max' ? -Infinity : 0);
+    const { heads, causal, signed } = read;
+    const [left, right] = [cols[0], cols[cols.length - 1]];
+    const [only, factors, down] = [heads[0], of(read.columns, 0), of(read.rows, 0)];
+    const cells = new Float64Array(out.length);
+    const seen = new Uint8Array(out.length);
+    // Of one head of factors scores are pooled: an exponential for each cell and not for each weight.
+    const scores = heads.length === 1 && !('weights' in only) && !signed && pooling === 'max';
+    const by = scores && factors && logOf(factors);
     for (let i = top; i < bottom; i++) {
-      logs(f, i, left, right, line);
-      let largest = -Infinity;
-      for (let c = 0, j = 0; c < best.length; c++) {
-        const end = Math.min(right - left, (c + 1) * step);
-        let high = -Infinity;
+      const stop = causal ? Math.min(right, i + 1) : right;
+      const shift = scores && down ? Math.log(down[i]) : 0;
+      if (stop > left) {
+        if (scores) logs(only as Factors, i, left, stop, weights);
+        else line(read, i, left, stop, weights);
+        if (by) for (let j = left; j < stop; j++) weights[j - left] += by[j];
+      }
+      let largest = scores ? -Infinity : 0;
+      for (let c = 0, j = left; c < out.length && j < stop; c++) {
+        const end = Math.min(cols[c + 1], stop);
+        let best = weights[j - left];
         let sum = 0;
         for (; j < end; j++) {
-          if (line[j] > high) high = line[j];
-          if (pooling === 'mass' && line[j] > -Infinity) sum += Math.exp(line[j]);
+          const here = weights[j - left];
+          if (scores ? here > best : outweighs(here, best, signed)) best = here;
+          sum += here;
         }
-        if (high > largest) largest = high;
-        if (pooling === 'mass') best[c] += sum / (bottom - top);
-        else if (high > best[c]) best[c] = high;
+        const size = scores ? best + shift : Math.abs(best);
+        if (size > largest && size < Infinity) largest = size;
+        if (pooling === 'mass') cells[c] += sum / (bottom - top);
+        else if (!seen[c] || (scores ? best + shift > cells[c] : outweighs(best, cells[c], signed)))
+          cells[c] = scores ? best + shift : best;
+        seen[c] = 1;
       }
-      maxima[i - top] = Math.exp(largest);
+      maxima[i - top] = scores ? Math.exp(largest) : largest;
     }
-    // Scores are pooled first: an exponential for each cell and not for each weight.
-    for (let c = 0; c < best.length; c++) out[c] = pooling === 'max' ? Math.exp(best[c]) : best[c];
+    for (let c = 0; c < out.length; c++) out[c] = scores ? (seen[c] ? Math.exp(cells[c]) : 0) : cells[c];
   }
 
-  return { logs, pooled };
+  return { logs, line, pooled };
 }
 
 /**
@@ -128,41 +203,39 @@ export function arithmetic() {
  * time, so that other things (in a worker: newer orders) come in between.
  */
 export function calculator(math: Arithmetic, send: (band: Band) => void, slice: number): (order: Order) => void {
-  interface Job extends Rectangle {
-    head: number;
+  interface Job extends Cut {
+    reader: number;
     name: string;
     /** The row of cells that is next. */
     next: number;
   }
-  const heads = new Map<number, Factors>();
+  const held = new Map<number, Held>();
+  const readers = new Map<number, Read>();
   let jobs: Job[] = [];
   let awake = false;
 
   function band(job: Job): void {
-    const factors = heads.get(job.head)!;
-    const { rows, cols, step } = job;
-    const [down, across] = [Math.ceil((rows[1] - rows[0]) / step), Math.ceil((cols[1] - cols[0]) / step)];
+    const read = readers.get(job.reader)!;
+    const { rows, cols } = job;
+    const [down, across] = [rows.length - 1, cols.length - 1];
     const first = job.next;
-    const line = new Float64Array(cols[1] - cols[0]);
+    const line = new Float64Array(cols[across] - cols[0]);
     const cells: Float32Array[] = [];
     const start = performance.now();
-    const begin = rows[0] + first * step;
     const maxima: Float32Array[] = [];
     do {
-      const top = rows[0] + job.next * step;
-      const bottom = Math.min(top + step, rows[1]);
       const out = new Float32Array(across);
-      const largest = new Float32Array(bottom - top);
-      math.pooled(factors, job, [top, bottom], out, largest, line);
+      const largest = new Float32Array(rows[job.next + 1] - rows[job.next]);
+      math.pooled(read, job, [rows[job.next], rows[job.next + 1]], out, largest, line);
       cells.push(out);
       maxima.push(largest);
       job.next++;
     } while (job.next < down && performance.now() - start < slice);
     const all = new Float32Array(cells.length * across);
     cells.forEach((row, r) => all.set(row, r * across));
-    const tops = new Float32Array(Math.min(rows[1], rows[0] + job.next * step) - begin);
-    maxima.forEach((row, r) => tops.set(row, r * step));
-    send({ head: job.head, name: job.name, first, cells: all, maxima: tops, done: job.next >= down });
+    const tops = new Float32Array(rows[job.next] - rows[first]);
+    maxima.forEach((row, r) => tops.set(row, rows[first + r] - rows[first]));
+    send({ reader: job.reader, name: job.name, first, cells: all, maxima: tops, done: job.next >= down });
   }
 
   function work(): void {
@@ -170,16 +243,20 @@ export function calculator(math: Arithmetic, send: (band: Band) => void, slice: 
     awake = job !== undefined;
     if (!job) return;
     band(job);
-    if (job.next * job.step >= job.rows[1] - job.rows[0]) jobs = jobs.filter((other) => other !== job);
+    if (job.next >= job.rows.length - 1) jobs = jobs.filter((other) => other !== job);
     setTimeout(work);
   }
 
   return (order) => {
-    if (order.factors === undefined) jobs.push({ ...order.rectangle, head: order.head, name: order.name, next: 0 });
-    else if (order.factors) heads.set(order.head, order.factors);
-    else {
-      heads.delete(order.head);
-      jobs = jobs.filter((job) => job.head !== order.head);
+    if ('cut' in order) jobs.push({ ...order.cut, reader: order.reader, name: order.name, next: 0 });
+    else if ('held' in order) {
+      if (order.head) held.set(order.held, order.head);
+      else held.delete(order.held);
+    } else if (order.read) {
+      readers.set(order.reader, { ...order.read, heads: order.read.heads.map((number) => held.get(number)!) });
+    } else {
+      readers.delete(order.reader);
+      jobs = jobs.filter((job) => job.reader !== order.reader);
     }
     if (awake || !jobs.length) return;
     awake = true;

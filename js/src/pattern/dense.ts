@@ -1,67 +1,89 @@
-/** A head whose weights are all here, as one array. */
+/** A head whose weights are all here, as one array; what is read of it in another way is worked out as another array. */
 import type { NdArray, Numbers, Precision } from '../wire';
+import { boundOf, leastExact, Local, math, readOf } from './local';
 import {
+  edgesOf,
+  lastColumn,
   outweighs,
   visible,
-  type Cell,
-  type Direction,
-  type Line,
+  type Edges,
   type Pattern,
+  type Pooling,
   type Range,
+  type Reading,
   type Tile,
 } from './pattern';
 
-export class Dense implements Pattern {
-  readonly queries: number;
-  readonly keys: number;
+export { lastColumn };
+
+export class Dense extends Local {
   readonly precision: Precision;
+  readonly error?: number;
   #data: Numbers;
-  /** The whole head at each step asked for so far. */
-  #pooled = new Map<number, Tile>();
+  /** The whole head at each step asked for so far, pooled by one rule or the other. */
+  #pooled = new Map<string, Tile>();
 
   constructor(
     array: NdArray,
-    readonly causal: boolean,
+    causal: boolean,
     /** Weights may be negative: pooling keeps the one furthest from zero. */
-    readonly signed = false,
+    signed = false,
+    error?: number,
   ) {
-    [this.queries, this.keys] = array.shape.slice(-2);
-    this.precision = array.precision;
+    const [queries, keys] = array.shape.slice(-2);
+    const heads = [{ weights: array.data, keyCount: keys }];
+    super({ heads, columns: null, rows: null, combine: 'mean', causal, signed }, queries, keys);
+    [this.precision, this.error] = [array.precision, error];
     this.#data = array.data;
   }
 
-  line(direction: Direction, index: number): Line {
-    if (direction === 'from') {
-      const start = index * this.keys;
-      return { start: 0, values: this.#data.subarray(start, start + visible(this, index)) };
-    }
-    const start = this.causal ? index : 0;
-    const values = new Float64Array(this.queries - start);
-    for (let i = 0; i < values.length; i++) values[i] = this.#data[(start + i) * this.keys + index];
-    return { start, values };
-  }
-
-  tile(step: number, rows: Range = [0, this.queries], cols: Range = [0, this.keys]): Tile {
-    let whole = this.#pooled.get(step);
+  tile(step: number, rows: Range = [0, this.queries], cols: Range = [0, this.keys], pooling: Pooling = 'max'): Tile {
+    const name = `${pooling} ${step}`;
+    let whole = this.#pooled.get(name);
     if (!whole) {
       const all = { values: this.#data, rows: this.queries, cols: this.keys, step: 1, origin: { query: 0, key: 0 } };
-      this.#pooled.set(step, (whole = pool(all, step, this.causal, this.signed)));
+      if (pooling === 'max') whole = pool(all, step, this.causal, this.signed);
+      else {
+        const [down, across] = [Math.ceil(this.queries / step), Math.ceil(this.keys / step)];
+        const like = { ...all, rows: down, cols: across, step };
+        whole = { ...like, values: this.#cells(edgesOf(like, this.queries, this.keys), pooling) };
+      }
+      this.#pooled.set(name, whole);
     }
-    return cut(whole, rows, cols);
+    return part(whole, rows, cols);
   }
 
-  peak(rows: Range, cols: Range): Cell | undefined {
-    let best: Cell | undefined;
-    let value = 0;
-    for (let query = rows[0]; query < Math.min(rows[1], this.queries); query++) {
-      for (let key = cols[0]; key < Math.min(cols[1], visible(this, query)); key++) {
-        const here = this.#data[query * this.keys + key];
-        if (best && !outweighs(here, value, this.signed)) continue;
-        best = { query, key };
-        value = here;
-      }
+  cut(edges: Edges, pooling: Pooling = 'max'): Tile {
+    const [rows, cols] = [edges.rows.length - 1, edges.cols.length - 1];
+    const origin = { query: edges.rows[0], key: edges.cols[0] };
+    return { values: this.#cells(edges, pooling), rows, cols, step: 1, origin, edges };
+  }
+
+  read(reading: Reading, others: Pattern[] = []): Dense {
+    const all = [this, ...others] as Local[];
+    const read = readOf(all, reading);
+    const exact = this.#data instanceof Float64Array;
+    const data = exact ? new Float64Array(this.queries * this.keys) : new Float32Array(this.queries * this.keys);
+    const line = new Float64Array(this.keys);
+    for (let i = 0; i < this.queries; i++) {
+      const stop = visible({ keys: this.keys, causal: read.causal }, i);
+      math.line(read, i, 0, stop, line);
+      data.set(line.subarray(0, stop), i * this.keys);
     }
-    return best;
+    const shape = [this.queries, this.keys];
+    return new Dense({ data, shape, precision: leastExact(all) }, read.causal, read.signed, boundOf(all, reading));
+  }
+
+  #cells({ rows, cols }: Edges, pooling: Pooling): Float32Array {
+    const [down, across] = [rows.length - 1, cols.length - 1];
+    const cut = { rows: Int32Array.from(rows), cols: Int32Array.from(cols), pooling };
+    const out = new Float32Array(down * across);
+    const line = new Float64Array(cols[across] - cols[0]);
+    for (let r = 0; r < down; r++) {
+      const maxima = new Float32Array(rows[r + 1] - rows[r]);
+      math.pooled(this.held, cut, [rows[r], rows[r + 1]], out.subarray(r * across, (r + 1) * across), maxima, line);
+    }
+    return out;
   }
 }
 
@@ -91,23 +113,18 @@ export function pool(tile: Tile, factor: number, causal: boolean, signed: boolea
   return { values, rows, cols, step: tile.step * factor, origin: tile.origin };
 }
 
-/** The last column of a tile's row that a causal mask leaves; −1 if none. */
-export function lastColumn(tile: Tile, row: number): number {
-  const query = tile.origin.query + (row + 1) * tile.step - 1;
-  return Math.min(tile.cols - 1, Math.floor((query - tile.origin.key) / tile.step));
-}
-
 /** The part of a tile that covers the given weights. */
-function cut(tile: Tile, rows: Range, cols: Range): Tile {
-  const [top, left] = [Math.floor(rows[0] / tile.step), Math.floor(cols[0] / tile.step)];
-  const height = Math.min(tile.rows, Math.ceil(rows[1] / tile.step)) - top;
-  const width = Math.min(tile.cols, Math.ceil(cols[1] / tile.step)) - left;
+export function part(tile: Tile, rows: Range, cols: Range): Tile {
+  const { origin, step } = tile;
+  const [top, left] = [Math.floor((rows[0] - origin.query) / step), Math.floor((cols[0] - origin.key) / step)];
+  const height = Math.min(tile.rows, Math.ceil((rows[1] - origin.query) / step)) - top;
+  const width = Math.min(tile.cols, Math.ceil((cols[1] - origin.key) / step)) - left;
   if (height === tile.rows && width === tile.cols) return tile;
   const values = new (tile.values.constructor as Float32ArrayConstructor)(height * width);
   for (let r = 0; r < height; r++) {
     const from = (top + r) * tile.cols + left;
     values.set(tile.values.subarray(from, from + width) as Float32Array, r * width);
   }
-  const origin = { query: top * tile.step, key: left * tile.step };
-  return { values, rows: height, cols: width, step: tile.step, origin };
+  const at = { query: origin.query + top * step, key: origin.key + left * step };
+  return { values, rows: height, cols: width, step, origin: at };
 }

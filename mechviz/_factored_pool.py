@@ -1,0 +1,80 @@
+"""A factored head pooled without its weights: scores are pooled, and an exponential is taken for each cell only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._factored import BLOCK, Factored
+
+
+def largest_in_cells(
+    pattern: Factored, head: int, rows: slice, cols: np.ndarray, columns: np.ndarray | None = None
+) -> np.ndarray:
+    """The largest weight of each query within each range of keys, ``[query, col]`` float32; numpy patterns only.
+
+    One sweep over a block's scores gives the cells and the normaliser, which is then kept. Memory is a block of scores.
+
+    Args:
+        pattern: Factors in numpy.
+        head: Which head.
+        rows: The queries.
+        cols: Edges of the ranges, increasing.
+        columns: ``[key]``, factors of 0 and more.
+    """
+    head = range(pattern.shape[0])[head]
+    weigh = None
+    if columns is not None:
+        with np.errstate(divide="ignore"):
+            weigh = np.log(columns.astype(np.float32))
+    out = np.zeros((rows.stop - rows.start, len(cols) - 1), np.float32)
+    first = rows.start
+    while first < rows.stop:
+        block = first // BLOCK
+        whole = slice(block * BLOCK, min((block + 1) * BLOCK, pattern.shape[1]))
+        stop = min(rows.stop, whole.stop)
+        best = _block(pattern, head, block, whole, cols, weigh)
+        top, total = pattern.normaliser(head, block)
+        best -= top
+        np.exp(best, out=best)
+        best /= total
+        out[first - rows.start : stop - rows.start] = best[first - whole.start : stop - whole.start]
+        first = stop
+    return out
+
+
+def _block(pattern: Factored, head: int, block: int, whole: slice, cols: np.ndarray, weigh: Any) -> np.ndarray:
+    """The largest score of each query of a block in each range of keys, -inf where it sees none: ``[query, col]``."""
+    best = np.full((whole.stop - whole.start, len(cols) - 1), -np.inf, np.float32)
+    known = pattern.knows(head, block)
+    merged: tuple[Any, Any] | None = None
+    for keys in pattern.key_blocks(whole):
+        low, high = max(keys.start, int(cols[0])), min(keys.stop, int(cols[-1]))
+        if known and low >= high:
+            continue
+        scores = pattern.scores(head, whole, keys)
+        if low < high:
+            inside = scores[:, low - keys.start : high - keys.start]
+            if weigh is not None:
+                inside = inside + weigh[low:high]
+            left = int(np.searchsorted(cols, low, side="right")) - 1
+            right = int(np.searchsorted(cols, high, side="left"))
+            begins = np.maximum(cols[left:right], low) - low
+            cells = best[:, left:right]
+            np.maximum(cells, _largest(inside, begins), out=cells)
+        if not known:
+            part = pattern.ops.softmax_parts(scores)
+            merged = part if merged is None else pattern.merged(merged, part)
+    if merged is not None:
+        pattern.keep(head, block, merged)
+    return best
+
+
+def _largest(scores: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """Columns pooled from each of ``begins`` to the next."""
+    step = int(begins[1]) if len(begins) > 1 else scores.shape[1]
+    even = len(begins) > 1 and scores.shape[1] == step * len(begins) and bool((np.diff(begins) == step).all())
+    if even and step > 1:
+        return scores.reshape(len(scores), len(begins), step).max(axis=2)
+    return np.maximum.reduceat(scores, begins, axis=1)
