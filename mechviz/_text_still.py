@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,8 @@ def text_still(
     limits: tuple[float, float],
     title: str,
     quantity: Quantity,
+    texts: Mapping[str, Any] | None = None,
+    channels: int = 1,
 ) -> str:
     """The text as spans with background colours, which survive the sanitisers of notebooks; light theme.
 
@@ -35,6 +39,8 @@ def text_still(
         limits: Values at its ends.
         title: Stands above.
         quantity: Named beside the scale.
+        texts: Of several texts the position at which each starts, and its label.
+        channels: How many there are; the values are those of the first.
     """
     n = min(len(text), _STILL_TOKENS)
     styles = [f"background-color:{_PLATE};color:#16191d"] * n
@@ -48,10 +54,14 @@ def text_still(
         swatches = "".join(f'<span style="{palette[k]}">&nbsp;&nbsp;</span>' for k in range(0, 256, 17))
         label = ", ".join(filter(None, (quantity.name, quantity.unit)))
         if not np.isnan(values).all():
-            legend = f"<div>{escape(label)} {low:.3g} {swatches} {high:.3g}</div>"
+            others = f" · the first of {channels} channels" if channels > 1 else ""
+            legend = f"<div>{escape(label)} {low:.3g} {swatches} {high:.3g}{others}</div>"
+    heads = dict(zip(texts["starts"], texts["labels"], strict=True)) if texts else {}
     spans = "".join(
-        f'<span style="{style}">{_prose(shown or label)}</span>' + ("<br>" if shown.endswith("\n") else "")
-        for style, shown, label in zip(styles, text.shown[:n], text.label[:n], strict=True)
+        (f"{'<br>' * (k > 0)}<b>{escape(heads[k])}</b> " if k in heads else "")
+        + f'<span style="{style}">{_prose(shown or label)}</span>'
+        + ("<br>" if shown.endswith("\n") else "")
+        for k, (style, shown, label) in enumerate(zip(styles, text.shown[:n], text.label[:n], strict=True))
     )
     more = f"<div>… {len(text) - n:,} more tokens</div>" if len(text) > n else ""
     head = f"<div><b>{escape(prose(title))}</b></div>{legend}"

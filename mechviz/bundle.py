@@ -7,12 +7,15 @@ import functools
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "mechviz.js"
-# With all of Svelte's runtime, for figures that hold a user's component.
+# With the larger views, for figures that hold one of them: the files of js/src/views/lab.
+LAB = STATIC / "mechviz-lab.js"
+LAB_KINDS = frozenset({"neurons"})
+# With all of Svelte's runtime as well, for figures that hold a user's component.
 FULL = STATIC / "mechviz-full.js"
 MISSING = (
     "mechviz: the browser bundle is missing. In a clone run `make bundle` "
@@ -20,15 +23,20 @@ MISSING = (
 )
 
 
-def bundle_text() -> str:
-    """The bundle as one ES module.
+def bundle_for(kinds: Iterable[str]) -> Path:
+    """The smallest bundle that draws views of these kinds, none of them a user's."""
+    return BUNDLE if LAB_KINDS.isdisjoint(kinds) else LAB
+
+
+def bundle_text(path: Path = BUNDLE) -> str:
+    """A bundle as one ES module.
 
     Raises:
         FileNotFoundError: it has not been built; the message says how.
     """
-    if not BUNDLE.exists():
+    if not path.exists():
         raise FileNotFoundError(MISSING)
-    return _read(BUNDLE, BUNDLE.stat().st_mtime_ns)
+    return _read(path, path.stat().st_mtime_ns)
 
 
 def full_text() -> str:
@@ -104,6 +112,6 @@ def words_json() -> str:
     return _read(path, path.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _read(path: Path, _modified: int) -> str:
     return path.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from mechviz import wire
 from mechviz._visible import carried
-from mechviz.bundle import bundle_text, pack_text, script_with
+from mechviz.bundle import bundle_for, bundle_text, pack_text, script_with
 from mechviz.style import current as current_style
 from mechviz.version import __version__
 
@@ -159,7 +159,8 @@ def html_page(
     figures = [item for item in items if isinstance(item, PageFigure)]
     _check_size(figures, max_bytes)
     code = {key: text for figure in figures for key, text in figure.code.items()}
-    script = script_with(code) if code else bundle_text()
+    kinds = {view["kind"] for figure in figures for view in figure.views.values()}
+    script = script_with(code) if code else bundle_text(bundle_for(kinds))
     policy = (
         "default-src 'none'; "
         f"script-src {_hash(_LOADER)} {_hash(script)}; style-src 'unsafe-inline'; "

@@ -14,6 +14,7 @@ import numpy as np
 from mechviz import _plotly, export, figure_file, layouts, notebook, worker
 from mechviz._view_files import Files
 from mechviz._visible import prose
+from mechviz.bundle import LAB, bundle_for
 from mechviz.page import PageFigure, html_page, page_figure
 from mechviz.selection import Selection
 from mechviz.spec import Note, Spec, note_of
@@ -98,11 +99,12 @@ class View(Files):
             raise TypeError(f"title must be a string; got a {type(title).__name__}")
         provenance = dict(provenance or {})
         count = len(props["tokens"]["label"]) if "tokens" in props else None
+        texts = len(props["texts"]["starts"]) if kind == "tokens" and props.get("texts") else 1
         # Names come from anywhere; a lone surrogate among them could not be sent.
         frame = {
             "title": prose(title),
             "site": None if site is None else prose(site),
-            "provenance": [prose(part) for part in _provenance_line(provenance, count)],
+            "provenance": [prose(part) for part in _provenance_line(provenance, count, texts)],
             "edits": [prose(str(edit)) for edit in provenance.get("edits", ())],
             # What the browser puts into the files that it makes.
             "made": {"mechviz": __version__, "provenance": figure_file.plain(provenance)},
@@ -201,10 +203,17 @@ class View(Files):
     def widget(self) -> FigureWidget:
         """The widget behind the picture, made when first asked for."""
         if self._widget is None:
-            from mechviz.widget import CodeWidget, FigureWidget
-
-            self._widget = CodeWidget(self) if self.code() else FigureWidget(self)
+            self._widget = self._widget_class()(self)
         return self._widget
+
+    def _widget_class(self) -> type[FigureWidget]:
+        if self.code():
+            from mechviz.larger_widgets import CodeWidget as Widget
+        elif bundle_for(spec.kind for spec in self._specs()) == LAB:
+            from mechviz.larger_widgets import LabWidget as Widget
+        else:
+            from mechviz.widget import FigureWidget as Widget
+        return Widget
 
     def to_plotly(self, theme: Literal["light", "dark"] = "light") -> Any:
         """The same numbers as a `plotly.graph_objects.Figure`, for a layout of your own; nothing of it is linked.
@@ -374,7 +383,7 @@ def linked(view: View, selection: Selection) -> View:
     return view
 
 
-def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[str]:
+def _provenance_line(provenance: Mapping[str, Any], tokens: int | None, texts: int = 1) -> list[str]:
     """Model · weights · text · tokens, BOS · dtype, as far as they are known."""
     parts = []
     if provenance.get("model"):
@@ -385,7 +394,8 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None) -> list[
     if tokens is not None:
         prompt = provenance.get("prompt_tokens")
         notes = (", BOS" if provenance.get("bos") else "") + ("" if prompt is None else f", {prompt} of them prompt")
-        parts.append(f"{tokens} token{'' if tokens == 1 else 's'}{notes}")
+        several = f"{texts} texts, " if texts > 1 else ""
+        parts.append(f"{several}{tokens} token{'' if tokens == 1 else 's'}{notes}")
     if provenance.get("dtype"):
         parts.append(str(provenance["dtype"]))
     if provenance.get("missing"):  # what was asked for and cannot be drawn

@@ -16,7 +16,7 @@ import numpy as np
 import traitlets
 
 from mechviz import wire, worker
-from mechviz.bundle import BUNDLE, FULL, MISSING, bundle_text, full_text, shared_module
+from mechviz.bundle import BUNDLE, MISSING, bundle_text, shared_module
 from mechviz.selection import Selection
 from mechviz.style import current as current_style
 
@@ -29,14 +29,15 @@ _INTERVAL = 0.05
 
 # Traits change on three threads: a cell's, the one that Jupyter delivers messages on, and the worker. One lock for all
 # widgets, since a change of one may reach another.
-_traits = threading.RLock()
+traits_lock = threading.RLock()
 
 
-def _module() -> str | Path:
-    if not BUNDLE.exists():
+def module(path: Path) -> str | Path:
+    """What anywidget runs for a bundle: a message where it is missing."""
+    if not path.exists():
         return _NO_BUNDLE
     # While somebody works on the bundle (`make watch`) anywidget follows the file.
-    return BUNDLE if os.environ.get("ANYWIDGET_HMR") else shared_module(bundle_text())
+    return path if os.environ.get("ANYWIDGET_HMR") else shared_module(bundle_text(path))
 
 
 class Shown(Protocol):
@@ -63,7 +64,7 @@ class Shown(Protocol):
 class FigureWidget(anywidget.AnyWidget):
     """A figure in a notebook. Made by a view when it is displayed; reach it as ``view.widget``."""
 
-    _esm = _module()
+    _esm = module(BUNDLE)
     # Plain JSON in which {"$array": id} stands for an array; changing an option resends this and no array.
     figure = traitlets.Dict().tag(sync=True)
     # The bytes of the first picture, by id. Part of the state, so that it arrives with the widget and after a reload.
@@ -94,7 +95,7 @@ class FigureWidget(anywidget.AnyWidget):
             if source is not self:
                 # Figures of one document have told each other already; they know the pick again by its origin.
                 origin = {"origin": source._origin} if isinstance(source, FigureWidget) and source._origin else {}
-                with _traits:
+                with traits_lock:
                     self.selection = {**selection.to_dict(), **origin}
 
         self._unwatch = selection.watch(follow)
@@ -102,7 +103,7 @@ class FigureWidget(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what the browser has changed."""
-        with _traits:
+        with traits_lock:
             super().set_state(sync_data)
 
     def _send(self, msg: dict[str, Any], buffers: list[Any] | None = None) -> None:
@@ -118,7 +119,7 @@ class FigureWidget(anywidget.AnyWidget):
         """Show the view as it is now: new arrays first, then the figure that names them."""
         figure = self._assemble()
         self._send_arrays(self._table.unsent())
-        with _traits:
+        with traits_lock:
             self.figure = figure
 
     def _assemble(self) -> dict[str, Any]:
@@ -172,23 +173,6 @@ class FigureWidget(anywidget.AnyWidget):
         encoded = [wire.encode(np.asarray(array)) for array in arrays]
         message = {"type": "reply", "seq": content["seq"], "value": value, "headers": [e.header for e in encoded]}
         self.send(message, buffers=[e.data for e in encoded])
-
-
-class CodeWidget(FigureWidget):
-    """A figure that holds a user's component: the full bundle, and the component's modules."""
-
-    _esm = shared_module(f"{full_text()}\nexport default __mechviz_full.widget;\n") if FULL.exists() else _NO_BUNDLE
-    # By key; sent again only when a file has been edited, and always before the figure that needs it.
-    code = traitlets.Dict().tag(sync=True)
-
-    @traitlets.default("code")
-    def _first_code(self) -> dict[str, str]:
-        return self._view.code()
-
-    def _show(self) -> None:
-        with _traits:
-            self.code = self._view.code()
-        super()._show()
 
 
 class _ArrayTable:

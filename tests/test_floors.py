@@ -52,7 +52,7 @@ PYTHON_FLOORS = [
     ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
     ["page", "_markdown", "figure_file", "widget", "spec", "_*_still", "_plotly"],
-    ["notebook"],
+    ["notebook", "larger_widgets"],
     ["view", "_view_files"],
     ["document", "figures"],
     ["_svelte/*"],
@@ -102,13 +102,14 @@ BROWSER_FLOORS = [
     ["export/*"],
     ["kernel", "page", "address", "parts/*"],
     ["views/attentionsheets"],
-    ["views/*"],
+    ["views/*"],  # and those of views/lab
     ["FigureView"],
     ["mount"],
+    ["labviews"],
     ["lib/*"],
     ["user/*"],
     ["index"],
-    ["full"],
+    ["full", "lab"],
 ]
 BROWSER_IMPORT = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.[^'"]*)\1""")
 

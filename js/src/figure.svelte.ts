@@ -71,6 +71,8 @@ export interface Hover {
   query?: number;
   key?: number;
   position?: number;
+  /** Which of several texts the position is in. */
+  text?: number;
   neuron?: number;
   feature?: number;
   step?: number;

@@ -10,16 +10,23 @@ import { FULL_SCREEN } from './fullscreen';
 import { keepPlainKeys } from './shortcuts';
 import { applyStyle } from './style';
 import { watchTheme, type Theme } from './theme';
-import tokens from './tokens.css?raw';
+import tokens from './tokens.css?inline';
 import type { ViewProps } from './views/types';
 import { say } from './words';
 
-const modules = import.meta.glob<{ default: Component<ViewProps> }>('./views/*.svelte', { eager: true });
+type Modules = Record<string, { default: Component<ViewProps> }>;
 
 /** Component by kind; the stem of its file is the name of the display function. */
-export const components: Record<string, Component<ViewProps>> = Object.fromEntries(
-  Object.entries(modules).map(([path, module]) => [path.slice('./views/'.length, -'.svelte'.length), module.default]),
-);
+export const components: Record<string, Component<ViewProps>> = {};
+
+export function register(modules: Modules): void {
+  for (const [path, module] of Object.entries(modules)) {
+    components[path.slice(path.lastIndexOf('/') + 1, -'.svelte'.length)] = module.default;
+  }
+}
+
+// Those of every figure; the larger ones beside them are of the lab bundle (lab.ts).
+register(import.meta.glob<Modules[string]>('./views/*.svelte', { eager: true }));
 
 /**
  * Draw a figure into `el` and keep it until `signal` aborts. The returned figure takes updates. Everything lives in a

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { Backend } from '../src/backend';
 import type { Figure } from '../src/figure.svelte';
+import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import { bars, correlation, ordered, statisticsOf, unitName, unitOf } from '../src/parts/units';
 import type { Selection } from '../src/selection';

@@ -1,15 +1,12 @@
 import axe from 'axe-core';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
-import type { Backend } from '../src/backend';
 import { contrast, parseColor, type Rgb } from '../src/color';
 import type { Figure } from '../src/figure.svelte';
-import { mountFigure } from '../src/mount';
 import type { Selection } from '../src/selection';
-import type { Header, NdArray } from '../src/wire';
 import { random } from './random';
+import { mountTokens } from './tokenview';
 
-const EMBER = { ramp: 'ember', limits: [0, 4] };
 let abort: AbortController;
 let root: ShadowRoot;
 let figure: Figure;
@@ -26,54 +23,9 @@ afterEach(() => {
   document.body.removeAttribute('style');
 });
 
-const array = (data: NdArray['data']): NdArray => ({ data, shape: [data.length], precision: 'exact' });
-
-/** Mount a tokens view as a page or a widget does. Props are what mechviz/views/tokens.py sends. */
 async function show(text: string[], values: number[] | null, more: Record<string, unknown> = {}): Promise<void> {
-  const arrays: Record<string, NdArray> = { n_bytes: array(Uint16Array.from(text, (t) => t.length)) };
-  if (values) arrays.values = array(Float32Array.from(values));
-  const { tokens, ...props } = more;
-  written = [];
   abort = new AbortController();
-  const backend: Backend = {
-    live: true,
-    load: async (id) => arrays[id],
-    writeSelection: (selection) => written.push(selection),
-  };
-  const header: Header = { dtype: 'float32', shape: [text.length], encoding: 'raw', layout: 'dense', exact: true };
-  const json = {
-    layout: { kind: 'view', id: '0' } as const,
-    views: {
-      '0': {
-        kind: 'tokens',
-        props: {
-          frame: { title: 'Tokens', provenance: ['toy', `${text.length} tokens`], edits: [] },
-          tokens: {
-            text,
-            label: text.map((t) => t.replace(/^ /, '·').replace('\n', '↵')),
-            group: text.map((_, i) => i),
-            special: text.map(() => false),
-            role: text.map(() => null),
-            ids: text.map((_, i) => 100 + i),
-            piece: text.map(() => ''),
-            ...(tokens as object),
-          },
-          n_bytes: { $array: 'n_bytes' },
-          values: values && { $array: 'values' },
-          quantity: { name: 'loss', unit: 'nats' },
-          scale: values && EMBER,
-          reference: null,
-          ...props,
-        },
-      },
-    },
-    arrays: Object.fromEntries(Object.keys(arrays).map((id) => [id, header])),
-    selection: {},
-  };
-  const el = document.createElement('div');
-  document.body.append(el);
-  figure = await mountFigure(el, json, backend, abort.signal);
-  root = el.querySelector('.mechviz')!.shadowRoot!;
+  ({ figure, root, written } = await mountTokens(text, values, more, abort.signal));
 }
 
 const token = (i: number) => root.querySelector<HTMLElement>(`[data-i="${i}"]`)!;
@@ -114,15 +66,15 @@ test('the hovered value is a tick on the bar, whose limits are printed', async (
   expect(Number(bar.querySelector('.value')!.getAttribute('x'))).toBeCloseTo(150 / 4 - 1);
 });
 
-test('a click pins, another unpins, Shift adds, Escape lets go; Python sees it', async () => {
+test('a click pins, another unpins, Ctrl adds, Escape lets go; Python sees it', async () => {
   await show(['a', ' b', ' c'], [1, 2, 3]);
   await userEvent.click(token(1));
   expect(written.at(-1)).toMatchObject({ positions: [1], queries: [1] });
   expect(token(1)).toHaveAttribute('data-pinned');
   expect(token(1).ariaSelected).toBe('true');
-  await userEvent.keyboard('{Shift>}');
+  await userEvent.keyboard('{Control>}');
   await userEvent.click(token(2));
-  await userEvent.keyboard('{/Shift}');
+  await userEvent.keyboard('{/Control}');
   expect(written.at(-1)).toMatchObject({ positions: [1, 2] });
   await userEvent.hover(token(0));
   expect(card()!.textContent).toMatch(/pinned.*·b.*1.*2.*·c.*2.*3/s);
@@ -179,9 +131,11 @@ test('one stop of the Tab key, then arrows by token and by line, Home, End, Ente
   expect(root.querySelectorAll('[tabindex="0"]')).toHaveLength(1);
   expect(getComputedStyle(root.activeElement!).outlineStyle).toBe('solid');
   await userEvent.tab();
-  expect((root.activeElement as HTMLElement).textContent).toBe('? all keys');
   expect(figure.hover).toEqual({});
-  await userEvent.tab();
+  for (const button of ['/ search', 'w words', '? all keys']) {
+    expect((root.activeElement as HTMLElement).textContent).toBe(button);
+    await userEvent.tab();
+  }
   expect(root.activeElement).toBeNull();
 });
 

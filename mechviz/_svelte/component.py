@@ -59,11 +59,11 @@ class Component:
         """A view of the files as they are now.
 
         Raises:
-            SvelteError: an edited file cannot be compiled.
+            SvelteError: an edited file cannot be compiled, whether or not a watch has noticed already.
             TypeError: a keyword is unknown or missing.
         """
         with self._lock:
-            if self._stamps != self._stamp():
+            if self.failed is not None or self._stamps != self._stamp():
                 self._load()
                 self._show()
             view = ComponentView.make(self, arguments)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from mechviz import wire
 from mechviz._text_still import text_still
-from mechviz.arrays import Quantity, Scale, quantity_of, to_numpy
+from mechviz.arrays import Scale
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
-from mechviz.views._quantity import check_symmetric, named
+from mechviz.views._token_channels import Channel, Merge, Options, aligned, channels_of, compared
+from mechviz.views._token_texts import Texts, are_texts, partners_of, spans_of, texts_of
+from mechviz.views._token_top import top_of
 
 
 @display
@@ -20,6 +23,16 @@ def tokens(
     tokens: Any,
     values: Any = None,
     *,
+    names: Sequence[str] | None = None,
+    texts: Sequence[str] | None = None,
+    compare: Any = None,
+    align: Literal["position", "diff"] | None = None,
+    top: Any = None,
+    k: int = 6,
+    vocabulary: Any = None,
+    spans: Any = None,
+    merge: Merge | None = None,
+    multiples: bool = False,
     name: str | None = None,
     unit: str | None = None,
     scale: Scale | None = None,
@@ -30,22 +43,47 @@ def tokens(
 
     Each fill is one token with its leading space; lines break only before a token. ``↵`` is a newline, ``·`` a space
     alone, ``⇥`` a tab; a character whose bytes lie in several tokens is one glyph over as many fills. Hovering a token
-    shows its position, id and exact value in the margin and marks the value on the colour bar; a click pins it
-    (``view.selection.positions``), Shift-click adds one. Tokens of right-to-left scripts are isolated from each other,
-    so that the order on screen is always the order of positions; a paragraph that is mostly right-to-left runs from
-    the right.
+    shows its position, id and exact value in the margin and marks the value on the colour bar; a click pins it, Ctrl-click
+    adds one, a drag, Shift-click or Shift with an arrow selects a span (``view.selection.positions``). ``/`` searches, in
+    text or by a regular expression. Tokens of right-to-left scripts are isolated from each other, so that the order on
+    screen is always the order of positions; a paragraph that is mostly right-to-left runs from the right.
 
     Args:
-        tokens: What the model read, [position]: `Tokens` (``trace.tokens``) or a list of strings.
+        tokens: What the model read, [position]: `Tokens` (``trace.tokens``) or a list of strings. A list of these is
+            several texts, one below the other on one scale; `values`, `top` and `spans` are then lists with one item a
+            text, and what is picked has its text in ``view.selection.texts``.
         values: One number per token, [position], in `unit`: a list, numpy array or torch tensor of any real dtype.
             Without values the text is shown plain. A `Quantity` on the array (``trace.loss``) sets name, unit, scale
-            and limits, as far as they are not given here.
+            and limits, as far as they are not given here. [position, channel] is several numbers per token on one scale,
+            a dict of [position] arrays by name several quantities, each on its own scale; the picture switches between
+            them (number keys) or shows them side by side (``0``).
+        names: What the channels of [position, channel] are called; by default their index. Of `compare`: the two sides.
+        texts: What several texts are called; by default 1, 2, …
+        compare: A second set of values of the same tokens, [position], such as the loss under another model. The
+            difference is coloured, `compare` minus `values`, and both are a switch away. Of a quantity that is named
+            loss it is Δ log p, `values` minus `compare`, so that orange is less probable as it is everywhere.
+        align: Two texts are compared token by token and stand side by side: by "position", or by "diff" (the longest
+            runs of equal tokens). The colour is the second text's value minus the first one's, on both; a token without
+            a partner has a dashed outline and no colour.
+        top: What the model expected, told for the token that is pointed at, beside probability and rank of the token that
+            came: logits [position, vocab] (``trace.logits``), or a pair of [position, k] arrays, the most probable next
+            tokens (ids or strings) and their probabilities. Row i is the model's output at token i.
+        k: How many of the most probable tokens of logits are kept.
+        vocabulary: What ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id.
+        spans: "words" opens the picture with values merged to words (runs of tokens without white space between them), a
+            list of (start, end) positions to these spans, `end` being the first position behind. The key ``w`` changes
+            between tokens, words and the given spans.
+        merge: How values of a word or span become one: "sum", "mean" or "max" (of size, with its sign). By default "sum"
+            for what adds up (nats, bits, an attribution or contribution), else "mean". The colour bar names it. One NaN
+            makes all of it NaN.
+        multiples: Open with all channels side by side, instead of the first.
         name: What the values are, such as "loss".
         unit: Their unit, such as "nats".
         scale: "ink" (zero to more), "ember" (zero to more surprise) or "signed" (symmetric round zero). By default
             "signed" when a value is negative, else "ink".
         limits: Values at the two ends of the scale; symmetric for "signed". By default from 0 to the largest value, or
-            to the largest size of one on both sides. They are printed on the colour bar.
+            to the largest size of one on both sides. They are printed on the colour bar. Differences have limits of
+            their own.
         title: Heads the picture.
 
     NaN is hatched and left out of the mean; a value beyond the limits, infinity among them, has the end's colour with a
@@ -54,36 +92,59 @@ def tokens(
     Raises:
         TypeError: `tokens` is no list of strings (a single string, or the arguments are swapped), `values` are not
             real numbers, or `limits` are no numbers.
-        ValueError: there are no tokens, `values` do not have shape (position,), or `scale` or `limits` do not fit.
+        ValueError: there are no tokens, `values`, `compare`, `top`, `spans`, `names` or `texts` do not fit them, or
+            `scale`, `limits`, `merge` or `align` is none of the above.
 
     Example:
         >>> mv.tokens(["The", " cat", " sat"], [2.3, 0.4, 1.1], name="loss", unit="nats", scale="ember")
         <mechviz tokens 'Tokens'>
     """
     _check_order(tokens, values)
-    text = as_tokens(tokens)
-    quantity = quantity_of(values)
-    quantity = named(quantity, name, unit, scale, limits)
-    numbers = None if values is None else _numbers(values, text)
-    chosen = None if numbers is None else _scale(numbers, quantity)
-    ramp_name, ends = chosen or ("ink", (0.0, 1.0))
-    reference = quantity.reference
-    marked = chosen is not None and reference is not None and ends[0] <= reference <= ends[1]
+    all_texts = texts_of(tokens, texts)
+    text = all_texts.all
+    options = Options(names, name, unit, scale, limits, merge)
+    partners = None if align is None else partners_of(align, all_texts)
+    channels = _channels(values, compare, partners, all_texts, options)
+    first = channels[0]
+    given = spans_of(spans, all_texts)
+    ramp, ends = first.scale or ("ink", (0.0, 1.0))
     return View.of(
         "tokens",
         {
             "tokens": text.to_props(),
             "n_bytes": None if text.n_bytes is None else wire.Array(np.asarray(text.n_bytes, np.int32)),
-            "values": None if numbers is None else wire.Array(numbers),
-            "quantity": {"name": quantity.name, "unit": quantity.unit},
-            "scale": {"ramp": ramp_name, "limits": list(ends)} if chosen else None,
-            "reference": {"value": reference, "name": quantity.reference_name} if marked else None,
+            **first.to_props(),
+            "more": [channel.to_props() for channel in channels[1:]],
+            "multiples": bool(multiples) and len(channels) > 1,
+            "texts": all_texts.to_props(),
+            "partners": None if partners is None else wire.Array(partners),
+            "spans": None if given is None else wire.Array(given),
+            "merged": "tokens" if spans is None else "words" if given is None else "spans",
+            "top": top_of(top, k, vocabulary, all_texts),
         },
         title=title,
         provenance=text.provenance,
-        still=lambda: text_still(text, numbers, ramp_name, ends, title, quantity),
-        height=lambda width: _height(text, width),
+        still=lambda: text_still(
+            text, first.values, ramp, ends, title, first.quantity, all_texts.to_props(), len(channels)
+        ),
+        height=lambda width: _height(all_texts, width, len(channels) if multiples else 1, align is not None, top, k),
     )
+
+
+def _channels(values: Any, compare: Any, partners: np.ndarray | None, texts: Texts, options: Options) -> list[Channel]:
+    """The values, and before them the difference where two are compared."""
+    if compare is None:
+        found = channels_of(values, texts, options)
+        if partners is None or values is None:
+            return found
+        if len(found) > 1:
+            raise ValueError(f"align= compares values of one channel; got {len(found)} channels")
+        return aligned(found[0], partners, texts.starts[1], options)
+    if partners is not None:
+        raise ValueError("compare= is of the same tokens and align= of two texts; got both")
+    if values is None:
+        raise ValueError("compare= is a second set of values; got no values")
+    return compared(values, compare, texts, options)
 
 
 def _check_order(tokens: Any, values: Any) -> None:
@@ -91,7 +152,7 @@ def _check_order(tokens: Any, values: Any) -> None:
     if isinstance(tokens, str | Tokens) or not _are_strings(values):
         return
     kind = type(tokens).__name__ + (f" of shape {tuple(tokens.shape)}" if hasattr(tokens, "shape") else "")
-    if not _are_strings(tokens):
+    if not _are_strings(tokens) and not (are_texts(tokens) and all(map(_are_strings, tokens))):
         raise TypeError(
             f"tokens must be a list of tokens and values one number per token; got tokens={kind} and values="
             f"{type(values).__name__} of strings: the arguments are swapped, call mv.tokens(tokens, values)"
@@ -106,52 +167,25 @@ def _are_strings(x: Any) -> bool:
     return isinstance(x, list | tuple) and len(x) > 0 and all(isinstance(item, str) for item in x)
 
 
-def _numbers(values: Any, text: Tokens) -> np.ndarray:
-    """The values as [position], or an error that says what may have been meant."""
-    numbers = to_numpy(values, name="values")
-    n = len(text)
-    if numbers.shape == (n,):
-        return numbers.copy()  # a buffer that is filled again would change what the scale was made for
-    hint = ""
-    if numbers.ndim == 1 and numbers.shape == (n - 1,):
-        hint = "; the first token often has no value of its own: put NaN there"
-    elif numbers.ndim == 2 and numbers.shape[0] == 1:
-        hint = "; one text has no batch axis: pass values[0]"
-    elif numbers.ndim == 2 and n in numbers.shape:
-        hint = "; one number per token: pass one column of it"
-    raise ValueError(f"values must have shape (position,) == ({n},), one number per token; got {numbers.shape}{hint}")
-
-
-def _scale(values: np.ndarray, quantity: Quantity) -> tuple[Scale, tuple[float, float]] | None:
-    """Ramp and limits for values; None where no value is a number."""
-    numbers = values[~np.isnan(values)]
-    if not numbers.size:
-        return None
-    finite = numbers[np.isfinite(numbers)].astype(np.float64)
-    limits = quantity.limits
-    negative = bool((numbers < 0).any()) if limits is None else limits[0] < 0
-    chosen: Scale = quantity.scale or ("signed" if negative else "ink")
-    if limits is None:
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        size = max(-low, high)
-        limits = (-size, size) if chosen == "signed" else (min(low, 0.0), max(high, 0.0))
-        # All zero: any scale will do that has zero on the plate.
-        limits = limits if limits[0] < limits[1] else (-1.0 if chosen == "signed" else 0.0, 1.0)
-    if chosen == "signed":
-        check_symmetric(limits)
-    return chosen, limits
-
-
-def _height(text: Tokens, width: int) -> int:
+def _height(texts: Texts, width: int, panels: int, aside: bool, top: Any, k: int) -> int:
     """Estimated height in CSS pixels: characters of 7.8 px, 3 px of gap a token, lines of 26 px."""
     narrow = width < 760
     room = width if narrow else min(680, width - 300)
-    lines, used = 1, 0.0
-    for shown in text.shown:
-        used += 7.83 * len(shown) + 3
-        if used > room or shown.endswith("\n"):
-            lines, used = lines + 1, 0.0
-    return 52 + max(lines * 26 + 16, 0 if narrow else 92) + (104 if narrow else 0) + 46
+    across = 1 if narrow or (panels == 1 and not aside) else 2
+    room = room / across - 32 * (across - 1)
+    heights = []
+    for part in texts.parts:
+        lines, used = 1, 0.0
+        for shown in texts.all.shown[part]:
+            used += 7.83 * len(shown) + 3
+            if used > room or shown.endswith("\n"):
+                lines, used = lines + 1, 0.0
+        heights.append(lines * 26 + 16 + (24 if texts.labels else 0))
+    body = max(heights) if aside and not narrow else sum(heights)
+    body = body if panels == 1 else math.ceil(panels / across) * (body * 0.85 + 24)
+    card = (104 if narrow else 92) + (0 if top is None else 24 + 18 * k)
+    switch = 0 if panels == 1 else 26
+    return 52 + switch + int(body + card if narrow else max(body, card)) + 46
 
 
 def example() -> View:

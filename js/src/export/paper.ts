@@ -1,5 +1,5 @@
 /** A figure as it is printed: a mode of the figure, which its frame and its views read. */
-import css from './paper.css?raw';
+import css from './paper.css?inline';
 
 /** What Python asks for (mechviz/export.py). */
 export interface Paper {

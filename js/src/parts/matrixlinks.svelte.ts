@@ -8,6 +8,8 @@ import type { SideJson, Spot } from './matrix';
 export interface Links {
   hovered: Partial<Spot>;
   picked: { rows: number[]; columns: number[] };
+  /** The cell, row or column that a note is about. */
+  about(change: Change): Partial<Spot> | undefined;
   hover(spot: Spot | undefined): void;
   /** `add` keeps what is picked. */
   pick(spot: Spot, add: boolean): void;
@@ -30,7 +32,6 @@ export class MatrixLinks implements Links {
     this.#columns = new Track(figure, columns, () => columns().count);
   }
 
-  /** The cell, row or column that a note is about. */
   about(change: Change): Partial<Spot> | undefined {
     const [row, column] = [this.#rows.about(change), this.#columns.about(change)];
     return row === undefined && column === undefined ? undefined : { row, column };

@@ -2,7 +2,7 @@
  * The elements of one block of TokenText. Made by hand: a thousand tokens as Svelte blocks cost 0.15 s and as much again
  * whenever their fills change; here a token is visited only when its own fill is another one. Text enters as text nodes.
  */
-import type { Block, Cell, TokenFill } from './tokentext';
+import { STATE, STATES, type Block, type Cell, type TokenFill } from './tokentext';
 
 export type Fills = (TokenFill | null)[] | undefined;
 
@@ -15,6 +15,7 @@ interface Filled {
   /** Classes that do not depend on the fill. */
   classes: string;
   shown?: TokenFill | null;
+  state: number;
 }
 
 export class BlockElements {
@@ -23,13 +24,28 @@ export class BlockElements {
   readonly nodes: Node[] = [];
   #filled: Filled[] = [];
 
-  constructor(block: Block, labels: string[], fills: Fills) {
+  constructor(block: Block, labels: string[], fills: Fills, states?: Uint8Array) {
     for (const cell of block.cells) {
       if (cell.opens) this.nodes.push(document.createElement('wbr'));
       this.nodes.push(cell.glyph ? this.#joined(cell, labels, block.rtl) : this.#token(cell));
       if (cell.ends) this.nodes.push(document.createElement('br'));
     }
     this.fill(fills);
+    if (states) this.mark(states);
+  }
+
+  /** Show what is picked, found, merged. */
+  mark(states: Uint8Array | undefined): void {
+    for (const filled of this.#filled) {
+      const state = states?.[filled.position] ?? 0;
+      if (!filled.ground || filled.state === state) continue;
+      const { element } = filled;
+      const changed = filled.state ^ state;
+      filled.state = state;
+      for (const name of STATES)
+        if (changed & STATE[name]) element.toggleAttribute(`data-${name}`, !!(state & STATE[name]));
+      if (changed & STATE.pinned) element.ariaSelected = String(!!(state & STATE.pinned));
+    }
   }
 
   /** Show other fills; without any, the tokens lie on the plate. */
@@ -98,7 +114,7 @@ export class BlockElements {
 
   #add(element: HTMLElement, position: number, ground: boolean, classes: string): void {
     element.className = classes;
-    this.#filled.push({ element, position, ground, classes });
+    this.#filled.push({ element, position, ground, classes, state: 0 });
   }
 }
 

@@ -10,6 +10,38 @@ export interface TokenFill {
   mark?: 'nan' | 'above' | 'below' | 'out';
 }
 
+/** What a reader or a search has done to a token; one number a position, of these bits. */
+export const STATE = {
+  pinned: 1,
+  /** Picked with a neighbour: a line below the span instead of a ring. */
+  span: 2,
+  /** The line goes on to the next token. */
+  joined: 4,
+  found: 8,
+  /** Nothing to compare it with. */
+  alone: 16,
+  /** One fill with the next token: a merged word. */
+  glued: 32,
+} as const;
+export const STATES = Object.keys(STATE) as (keyof typeof STATE)[];
+
+/** Where one of several texts begins, and what stands beside and below it. */
+export interface TextHead {
+  start: number;
+  label: string;
+  foot: string;
+}
+
+/** The bits of what is picked: a token by itself, or runs of them. */
+export function pickedBits(states: Uint8Array, picked: Iterable<number>): void {
+  for (const i of picked) states[i] |= STATE.pinned;
+  for (let i = 0; i < states.length; i++) {
+    if (!(states[i] & STATE.pinned)) continue;
+    if (states[i + 1] & STATE.pinned) states[i] |= STATE.span | STATE.joined;
+    if (i && states[i - 1] & STATE.pinned) states[i] |= STATE.span;
+  }
+}
+
 /** One piece of running text: a token, or the tokens that hold the bytes of one character. */
 export interface Cell {
   /** Positions; more than one where a character is split over tokens. */
@@ -37,6 +69,8 @@ export interface Block {
   cells: Cell[];
   /** About how many lines it takes, before it is laid out. */
   lines: number;
+  /** Which of several texts it belongs to. */
+  text: number;
 }
 
 /** A block ends at a newline once it holds this many tokens. */
@@ -63,15 +97,23 @@ export function foregroundOf(host: Element): Rgb {
   return parseColor(getComputedStyle(host).getPropertyValue('--mv-fg')) ?? [0, 0, 0];
 }
 
-/** Running text as blocks of cells. `marks` shows every space as a dot; a paragraph of more than `most` tokens is cut before a word. */
-export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity): Block[] {
+/**
+ * Running text as blocks of cells. `marks` shows every space as a dot; a paragraph of more than `most` tokens is cut before
+ * a word. No block holds tokens of two texts, which begin at `starts`.
+ */
+export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity, starts: number[] = []): Block[] {
   const blocks: Block[] = [];
-  let paragraph: Cell[] = [];
+  let [paragraph, text]: [Cell[], number] = [[], 0];
   const flush = () => {
-    if (paragraph.length) append(blocks, paragraph, runsRightToLeft(paragraph, tokens));
+    if (paragraph.length) append(blocks, paragraph, runsRightToLeft(paragraph, tokens), text);
     paragraph = [];
   };
   for (const cell of cellsOf(tokens, marks)) {
+    if (cell.positions[0] >= starts[text + 1]) {
+      flush();
+      text++;
+      cell.opens = false;
+    }
     if (paragraph.length >= most && cell.opens) flush();
     paragraph.push(cell);
     if (cell.ends) flush();
@@ -81,17 +123,17 @@ export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity): B
 }
 
 /** Short paragraphs that run the same way share a block. */
-function append(blocks: Block[], cells: Cell[], rtl: boolean): void {
+function append(blocks: Block[], cells: Cell[], rtl: boolean, text: number): void {
   const block = blocks.at(-1);
   const size = cells.reduce((sum, cell) => sum + cell.text.length + cell.glyph.length + 0.4, 0);
   const lines = Math.ceil(size / COLUMNS);
   const last = cells.at(-1)!.positions.at(-1)!;
-  if (block && block.rtl === rtl && block.cells.length < SOFT) {
+  if (block?.text === text && block.rtl === rtl && block.cells.length < SOFT) {
     block.cells.push(...cells);
     block.last = last;
     block.lines += lines;
   } else {
-    blocks.push({ first: cells[0].positions[0], last, rtl, cells, lines });
+    blocks.push({ first: cells[0].positions[0], last, rtl, cells, lines, text });
   }
 }
 

@@ -91,6 +91,16 @@ export class UnitLinks implements Links {
     figure.hover = hover;
   }
 
+  about(change: Change): Partial<Spot> | undefined {
+    const { axis, numbers, shown } = this.#of();
+    const id = axis ? change[axis]?.[0] : undefined;
+    const here = !change.layers?.length || change.layers[0] === numbers[this.open];
+    const column = id !== undefined && here ? shown.indexOf(id) : -1;
+    const row = change.positions?.[0];
+    if (id === undefined ? row === undefined : column < 0) return undefined;
+    return { row, column: column < 0 ? undefined : column };
+  }
+
   hover(spot: Spot | undefined): void {
     if (spot) this.point(spot.row, this.#of().shown[spot.column]);
     else if (this.#pointed) this.point(undefined);

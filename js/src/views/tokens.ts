@@ -1,8 +1,10 @@
 /** What the tokens view says about its values, in words. No DOM. */
 import { fixed, general, tick } from '../number';
+import { STATE } from '../parts/tokentext';
 import { beyond, type Scale } from '../scale';
-import type { Numbers } from '../wire';
+import type { NdArray, Numbers } from '../wire';
 import { say } from '../words';
+import type { TokensJson } from './types';
 
 export interface QuantityJson {
   name: string;
@@ -12,6 +14,92 @@ export interface QuantityJson {
 export interface ReferenceJson {
   value: number;
   name: string;
+}
+
+/** One number a token, as mechviz/views/_token_channels.py sends it. */
+export interface ChannelJson {
+  /** What it is called in the switch. */
+  label: string;
+  values: NdArray | null;
+  quantity: QuantityJson;
+  /** Null where there is nothing to scale. */
+  scale: Scale | null;
+  reference: ReferenceJson | null;
+  merge: 'sum' | 'mean' | 'max';
+}
+
+/** What a value is of: a token, or what was merged. */
+export type Merged = 'tokens' | 'words' | 'spans';
+
+/** The first position of the word or span that each position lies in. A word is what stands between white space. */
+export function unitsOf(tokens: TokensJson, merged: Merged, spans: NdArray | null, starts: number[]): Int32Array {
+  const { text, special } = tokens;
+  const units = Int32Array.from(text, (_, i) => i);
+  if (merged === 'spans') {
+    for (let k = 0; spans && k < spans.data.length; k += 2) units.fill(spans.data[k], spans.data[k], spans.data[k + 1]);
+  } else if (merged === 'words') {
+    const firsts = new Set(starts);
+    for (let i = 1; i < units.length; i++) {
+      const apart = firsts.has(i) || special[i] || special[i - 1];
+      if (!apart && !/^\s/.test(text[i]) && !/\s$/.test(text[i - 1])) units[i] = units[i - 1];
+    }
+  }
+  return units;
+}
+
+/** All positions of the word or span that a position lies in. */
+export function unitOf(units: Int32Array, i: number): number[] {
+  const found = [];
+  for (let k = units[i]; units[k] === units[i]; k++) found.push(k);
+  return found;
+}
+
+/** The value of its word or span for every position: one NaN makes all of it NaN. "max" is of size, with its sign. */
+export function mergedValues(values: Numbers, units: Int32Array, rule: ChannelJson['merge']): Float64Array {
+  const found = new Float64Array(values.length);
+  for (let i = 0; i < found.length;) {
+    let end = i;
+    let value = 0;
+    for (; end < found.length && units[end] === units[i]; end++) {
+      const next = values[end];
+      if (rule !== 'max') value += next;
+      else if (Number.isNaN(next) || Math.abs(next) > Math.abs(value)) value = next;
+      if (Number.isNaN(value)) value = NaN;
+    }
+    found.fill(rule === 'mean' ? value / (end - i) : value, i, end);
+    i = end;
+  }
+  return found;
+}
+
+/** A channel with merged values; a sum may be larger than any value of a token, and its scale reaches as far. */
+export function mergedChannel(channel: ChannelJson, units: Int32Array): ChannelJson {
+  if (!channel.values) return channel;
+  const data = mergedValues(channel.values.data, units, channel.merge);
+  let { scale, reference } = channel;
+  if (scale && channel.merge === 'sum') {
+    let [low, high] = scale.limits;
+    for (const value of data) {
+      if (!Number.isFinite(value)) continue;
+      if (scale.ramp === 'signed') high = Math.max(high, Math.abs(value));
+      else [low, high] = [Math.min(low, value), Math.max(high, value)];
+    }
+    scale = { ...scale, limits: scale.ramp === 'signed' ? [-high, high] : [low, high] };
+    reference = null; // it is one of a token
+  }
+  return { ...channel, values: { ...channel.values, data }, scale, reference };
+}
+
+/** What is said of tokens beside their values: those without a partner, hits of a search, words that are one. */
+export function statesOf(count: number, alone: NdArray | null, hits: [number, number][], units: Int32Array | null) {
+  if (!alone && !hits.length && !units) return undefined;
+  const states = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    if (alone && alone.data[i] < 0) states[i] |= STATE.alone;
+    if (units && units[i] === units[i + 1]) states[i] |= STATE.glued;
+  }
+  for (const [first, last] of hits) for (let i = first; i <= last; i++) states[i] |= STATE.found;
+  return states;
 }
 
 export interface Summary {
@@ -123,13 +211,22 @@ export function bytesOf(n: number): string {
 }
 
 /** All keys of the view and what they do. */
-export function keysOf(): [key: string, what: string][] {
+export function keysOf(channels: number, merges: boolean): [key: string, what: string][] {
+  const several: [string, string][] = [
+    [channels > 9 ? '1 … 9' : `1 … ${channels}`, say('tokens.key.channel')],
+    ['[ ]', say('tokens.key.next')],
+    ['0', say('tokens.key.all')],
+  ];
   return [
     ['← → ↑ ↓', say('tokens.key.arrows')],
     ['Home End', say('tokens.key.ends')],
+    ['Shift ←', say('tokens.key.span')],
     ['Enter', say('keys.pin')],
     ['Shift Space', say('tokens.key.add')],
     ['Esc', say('keys.letGo')],
+    ['/', say('tokens.key.search')],
+    ...(channels > 1 ? several : []),
+    ...(merges ? [['w', say('tokens.key.merge')] as [string, string]] : []),
     ['m', say('keys.spaces')],
   ];
 }

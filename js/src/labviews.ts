@@ -1,0 +1,6 @@
+/** The larger views, which most figures do without: views/lab. */
+import type { Component } from 'svelte';
+import { register } from './mount';
+import type { ViewProps } from './views/types';
+
+register(import.meta.glob<{ default: Component<ViewProps> }>('./views/lab/*.svelte', { eager: true }));
