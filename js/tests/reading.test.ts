@@ -156,9 +156,8 @@ test('visible mass, and rows that share it out anew sum to 1', async () => {
       ),
     );
     const rows = [Float32Array.from(left, (visible) => (visible > 0.05 ? 1 / visible : 0))];
-    const total = await complete(() =>
-      source.read({ columns, rows }).cut({ rows: steps([0, N], 1), cols: [0, N] }, 'mass'),
-    );
+    const shared = source.read({ columns, rows });
+    const total = await complete(() => shared.cut({ rows: steps([0, N], 1), cols: [0, N] }, 'mass'));
     near(
       total.values,
       Array.from(rows[0], (factor) => (factor ? 1 : 0)),
