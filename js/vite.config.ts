@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
@@ -44,6 +44,39 @@ function ascii(): Plugin {
         );
       }
     },
+  };
+}
+
+/** Styles without their comments, which the minifier takes for text. */
+const lean = (css: string) => css.replace(/\/\*[^]*?\*\//g, '');
+
+/** The same of style sheets that are read as text. */
+function leanSheets(): Plugin {
+  return {
+    name: 'mechviz:css',
+    apply: 'build',
+    enforce: 'pre',
+    load: (id) =>
+      id.endsWith('.css?raw')
+        ? `export default ${JSON.stringify(lean(readFileSync(id.slice(0, -4), 'utf8')).replace(/\s+/g, ' '))}`
+        : undefined,
+  };
+}
+
+/**
+ * Svelte's switches for what we do not use (pages drawn on a server, components of Svelte 4, traces, `await` in markup) as
+ * constants, so that the code behind them is left out. Users' components may use some: the full bundle keeps them.
+ */
+function switchedOff(): Plugin {
+  return {
+    name: 'mechviz:svelte',
+    apply: 'build',
+    transform: (code, id) =>
+      /svelte\/src\/internal\/(flags\/index|client\/dom\/hydration)\.js/.test(id)
+        ? code
+            .replace(/export let (\w+_flag|hydrating) = false/g, 'export const $1 = false')
+            .replace(/^\t+(\w+_flag|hydrating) = \w+;$/gm, '')
+        : undefined,
   };
 }
 
@@ -104,7 +137,14 @@ export default defineConfig(({ mode }) => {
   const build: Build = BUILDS[mode as keyof typeof BUILDS] ?? BUILDS.production;
   return {
     root,
-    plugins: [svelte(), ascii(), budget(build), shared()],
+    plugins: [
+      svelte({ preprocess: { style: ({ content }) => ({ code: lean(content) }) } }),
+      leanSheets(),
+      ...(mode === 'full' ? [] : [switchedOff()]),
+      ascii(),
+      budget(build),
+      shared(),
+    ],
     // A library build leaves this to the consumer; ours is a browser, which has no `process`.
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
@@ -123,6 +163,9 @@ export default defineConfig(({ mode }) => {
         fileName: () => `${build.name}.js`,
       },
       rolldownOptions: {
+        optimization: { inlineConst: { mode: 'all', pass: 3 } },
+        // A class of Svelte's for custom elements, which we have none of, is made when its module is read.
+        treeshake: { moduleSideEffects: [{ test: /svelte\/src\/.*custom-element/, sideEffects: false }] },
         output: {
           codeSplitting: false,
           comments: false,

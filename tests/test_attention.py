@@ -11,9 +11,10 @@ import pytest
 import mechviz as mv
 from mechviz import figure_file, wire
 from mechviz._factor_pack import weights_from
+from mechviz._head_scores import SCORES, scores_of
 from mechviz.pattern import Dense, Factored, PatternStack
 from mechviz.views import _pattern_layers
-from mechviz.views._head_stats import STATISTICS, statistics, summarise
+from mechviz.views._head_stats import summarise
 from mechviz.views.attention import example
 
 WORDS = ["When", " Mary", " and", " John", " went"]
@@ -183,14 +184,16 @@ def test_cross_attention():
     assert got["causal"] is False and got["key_tokens"]["text"] == keys
     assert decoded(got["thumbs"]).shape == (2, N, 3)
     # Between different texts there is no distance and no previous token.
-    assert list(np.isnan(decoded(got["statistics"])[0])) == [False, True, True, False]
+    known = dict(zip(got["scores"]["names"], np.isfinite(decoded(got["scores"]["values"])[0, 0]), strict=True))
+    assert [name for name, there in known.items() if there] == ["entropy", "first"]
 
 
 def test_as_many_other_tokens_are_still_other_tokens():
     keys = ["Als", " Maria", " und", " Hans", " ging"]
     got = props(mv.attention(WORDS, PATTERN[0], key_tokens=keys))
     assert got["causal"] is False  # zeros above the diagonal are weights here
-    assert list(np.isnan(decoded(got["statistics"])[0])) == [False, True, True, False]
+    known = dict(zip(got["scores"]["names"], np.isfinite(decoded(got["scores"]["values"])[0, 0]), strict=True))
+    assert [name for name, there in known.items() if there] == ["entropy", "first"]
     assert props(mv.attention(WORDS, PATTERN[0], key_tokens=list(WORDS)))["causal"] is True
 
 
@@ -301,7 +304,7 @@ def test_masked_scores_are_causal_and_the_mask_is_not_sent(mask):
 def test_names_and_limits_follow_the_numbers():
     def scale(pattern, **more):
         got = props(mv.attention(WORDS, pattern, **more))
-        return got["quantity"], got["scale"]["ramp"], got["scale"]["limits"], got["statistics"] is not None
+        return got["quantity"], got["scale"]["ramp"], got["scale"]["limits"], got["scores"] is not None
 
     assert scale(PATTERN) == ("attention probability", "ink", [0.0, 1.0], True)
     # Rows that sum to more than 1 are no probabilities: no entropy is claimed.
@@ -315,7 +318,7 @@ def test_differences_are_signed_and_symmetric():
     got = props(mv.attention(WORDS, difference))
     size = float(np.abs(difference).max())
     assert got["scale"] == {"ramp": "signed", "limits": [-size, size]}
-    assert got["statistics"] is None and got["row_total"] is None
+    assert got["scores"] is None and got["row_total"] is None
 
 
 def test_what_is_beyond_the_limits_or_no_number_is_counted_per_head():
@@ -483,6 +486,15 @@ def test_the_kernel_answers_for_factored_patterns(monkeypatch):
 # --- the numbers of a head
 
 
+STATISTICS = ("entropy", "distance", "previous", "first")
+
+
+def statistics(weights: np.ndarray, *, causal: bool) -> np.ndarray:
+    """Four of the scores of one head, with the first key."""
+    found = scores_of(Dense(weights[None], causal=causal))[0, :, 0]
+    return found[[SCORES.index(name) for name in STATISTICS]]
+
+
 def by_hand(weights: np.ndarray, causal: bool) -> list[float]:
     """`statistics`, one weight at a time."""
     queries, keys = weights.shape
@@ -523,7 +535,7 @@ def test_statistics_of_known_heads():
 
 
 def test_statistics_need_probabilities_and_rows():
-    assert np.isnan(summarise(np.full((3, 3), 2.0), causal=False, thumb=51).statistics).all()
+    assert props(mv.attention(["a", "b", "c"], np.full((3, 3), 2.0)))["scores"] is None
     assert np.isnan(statistics(np.zeros((3, 3)), causal=True)).all()
 
 

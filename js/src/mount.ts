@@ -2,6 +2,7 @@
 import { mount, unmount, type Component } from 'svelte';
 import type { Backend } from './backend';
 import { share } from './bus';
+import controls from './controls.css?raw';
 import { PAPER_STYLE, setPaper } from './export/paper';
 import { svgPicture, type PictureOptions } from './export/picture';
 import { Figure, type FigureJson } from './figure.svelte';
@@ -44,7 +45,9 @@ export async function mountFigure(
   host.dataset.mechvizLive = String(backend.live);
   el.append(host);
   const root = host.attachShadow({ mode: 'open' });
-  root.append(Object.assign(document.createElement('style'), { textContent: tokens + FULL_SCREEN + PAPER_STYLE }));
+  root.append(
+    Object.assign(document.createElement('style'), { textContent: tokens + controls + FULL_SCREEN + PAPER_STYLE }),
+  );
   const target = document.createElement('div');
   root.append(target);
   signal.addEventListener('abort', () => host.remove());

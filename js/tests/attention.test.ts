@@ -62,9 +62,15 @@ async function show(options: Options): Promise<{ json: FigureJson; arrays: Recor
   const across = heads.length / layers;
   const arrays: Record<string, NdArray> = {
     thumbs: { data: Float32Array.from(heads.flat()), shape: [heads.length, queries, keys], precision: 'sqrt8' },
-    statistics: {
-      data: Float64Array.from(heads.flatMap((_, i) => [1.4 + i, 4.26, 0.2149, NaN])),
-      shape: [heads.length, 4],
+    scores: {
+      // With the first token, and without it.
+      data: Float64Array.from([0, 1].flatMap((k) => heads.flatMap((_, i) => [1.4 + i, 4.26, 0.2149 + k / 2, NaN]))),
+      shape: [2, heads.length, 4],
+      precision: 'exact',
+    },
+    peaks: {
+      data: Float64Array.from(heads, (values) => values.reduce((a, b) => Math.max(a, b), 0)),
+      shape: [heads.length],
       precision: 'exact',
     },
   };
@@ -115,7 +121,14 @@ async function show(options: Options): Promise<{ json: FigureJson; arrays: Recor
           columns: Array.from({ length: across }, (_, i) => `H${i}`),
           thumbs: heads.length > 1 ? { $array: 'thumbs' } : null,
           thumb_step: 1,
-          statistics: { $array: 'statistics' },
+          reasons: null,
+          peaks: { $array: 'peaks' },
+          scores: {
+            names: ['entropy', 'distance', 'previous', 'first'],
+            values: { $array: 'scores' },
+            sampled: null,
+          },
+          roles: null,
           causal,
           probabilities: true,
           quantity: 'attention probability',
@@ -147,6 +160,8 @@ const grid = () => root.querySelector<HTMLElement>('.grid')!;
 const readout = () => root.querySelector('section[aria-label="read-out"]')!;
 const said = () => readout().querySelector('.head')!.textContent!.replace(/\s+/g, ' ').trim();
 const rows = () => [...readout().querySelectorAll('tr')].map((row) => row.textContent!.replace(/\s+/g, ' ').trim());
+const scores = () =>
+  [...root.querySelectorAll('dl > div')].map((item) => item.textContent!.replace(/\s+/g, ' ').trim());
 const note = () => root.querySelector('.note')!.textContent;
 const token = (i: number, text = 0) =>
   root.querySelectorAll('.text')[text].querySelector<HTMLElement>(`[data-i="${i}"]`)!;
@@ -193,9 +208,12 @@ test('at rest the last token is read, by its largest weight', async () => {
   expect(said()).toBe('·and 3 reads from When 1 0.6000 rank 1 of 4');
   expect(rows()).toEqual(['When 1 0.6000', '·Mary 2 0.3000', 'BOS 0 0.0500', '·and 3 0.0500', '', '']);
   expect(note()).toBe('exact to 4 decimals');
-  expect(root.querySelector('dl')!.textContent).toMatch(
-    /1.40 nats\s*entropy\s*4.3 tokens\s*distance\s*0.21\s*previous token\s*–\s*first token/,
-  );
+  expect(scores()).toEqual([
+    'entropy 1.40 nats',
+    'mean distance 4.3 tokens',
+    'previous-token score 0.21',
+    'sink mass –',
+  ]);
   // No marker in the thumbnails until something is pointed at.
   expect(root.querySelector('.marked')).toBeNull();
 });
@@ -208,7 +226,7 @@ test('hovering a cell gives query, key, weight and rank, recolours the text and 
   await settled(150);
   expect(getComputedStyle(token(1)).backgroundColor).toBe(`rgb(${colorAt(lut(figure.host, 'ink'), 0.7).join(', ')})`);
   expect(token(3)).toHaveClass('out'); // masked: neither read nor coloured
-  expect(root.querySelector('.marked')!.getAttribute('d')!.match(/M/g)).toHaveLength(2);
+  expect(root.querySelector('.marked')!.getAttribute('width')).toBe(String(2 * 57)); // both thumbnails
   // The value is a tick on the bar: 0.1 of 150 px, less half of the tick's 2 px.
   expect(Number(root.querySelector('figure .value')!.getAttribute('x'))).toBeCloseTo(14);
   const before = root.querySelector('footer')!.getBoundingClientRect().top;
@@ -329,7 +347,7 @@ test('a head that travels as queries and keys is drawn and read as its weights a
   expect(said()).toBe(`·Mary 2 reads from BOS 0 ${fixed(weights[8], 4)} ± 0.0004 rank 3 of 3`);
   // Rounded up: no weight is further off than what is said.
   expect(note()).toBe('float16 queries and keys: at most ± 0.00032');
-  for (const mode of ['√', 'log', 'row']) {
+  for (const mode of ['√', 'log', 'row', 'head']) {
     await userEvent.keyboard('s');
     await settled();
     expect(root.querySelector('.map canvas'), mode).not.toBeNull();
@@ -482,6 +500,7 @@ test('s goes through the scales; the bar names them', async () => {
     ['attention probability, √', Math.sqrt(0.25)],
     ['attention probability, log', 1 + Math.log10(0.25) / 4],
     ['share of the row’s maximum', 0.25 / 0.75],
+    ['attention probability, full = 1', 0.25],
     ['attention probability, linear', 0.25],
   ] as const) {
     await userEvent.keyboard('s');
@@ -521,7 +540,7 @@ test('signed weights: both arms, ranked by size', async () => {
     words: ['a', ' b'],
     causal: false,
     scale: { ramp: 'signed', limits: [-2, 2] },
-    more: { probabilities: false, statistics: null, quantity: 'attention score' },
+    more: { probabilities: false, scores: null, quantity: 'attention score' },
   });
   figure.hover = { query: 0, key: 0 };
   await settled();
@@ -673,4 +692,247 @@ test('plain keys are kept from JupyterLab, which listens before the view does; c
     ['Control', false],
     ['s', false],
   ]);
+});
+
+// --- several heads, scores and ranks
+
+const site = () => root.querySelector('.site')!.textContent;
+const inGrid = (column: number, row: number) => ({ x: 26 + 57 * column + 10, y: 18 + 57 * row + 10 });
+
+test('Shift- and Ctrl-click open several heads as one: mean, maximum, sum, which the kernel computes too', async () => {
+  const answer = () => [0.15, 0.4, 0.45, 0];
+  await show({
+    heads: [FIRST, SECOND, SECOND, FIRST],
+    words: WORDS,
+    layers: 2,
+    precision: 'sqrt8',
+    live: true,
+    answer,
+  });
+  await userEvent.click(grid(), { position: inGrid(1, 1), modifiers: ['Shift'] });
+  expect(site()).toBe('mean of 2 heads');
+  expect(written.at(-1)).toMatchObject({ layers: [0, 1], heads: [0, 1] });
+  expect(root.querySelectorAll('.grid .open')).toHaveLength(2);
+  await userEvent.click(grid(), { position: inGrid(0, 1), modifiers: ['Control'] });
+  expect(site()).toBe('mean of 3 heads');
+  figure.hover = { query: 2, key: 1 };
+  // Of FIRST, FIRST and SECOND: (0.7 + 0.7 + 0.2) / 3, until the kernel has answered.
+  await vi.waitFor(() =>
+    expect(asked.at(-1)).toEqual({ view: '0', name: 'value', heads: [0, 3, 2], combine: 'mean', query: 2 }),
+  );
+  await vi.waitFor(() => expect(said()).toContain('reads from When 1 0.4000 rank 2 of 3'));
+  map().focus();
+  await userEvent.keyboard('c');
+  expect(site()).toBe('maximum of 3 heads');
+  await vi.waitFor(() => expect(asked.at(-1)).toMatchObject({ combine: 'max' }));
+  await userEvent.keyboard('c');
+  expect(site()).toBe('sum of 3 heads');
+  expect(root.querySelector('figure')!.getAttribute('aria-label')).toBe(
+    'sum of 3 heads, attention probability, linear, from 0 to 3',
+  );
+  // The same head once more: let go.
+  await userEvent.click(grid(), { position: inGrid(0, 1), modifiers: ['Shift'] });
+  expect(written.at(-1)).toMatchObject({ layers: [0, 1], heads: [0, 1] });
+});
+
+test('the mean of heads is drawn and read', async () => {
+  await show({ heads: [FIRST, SECOND], words: WORDS });
+  figure.receive({ layers: [0, 0], heads: [0, 1] }); // from Python
+  figure.hover = { query: 3, key: 2 };
+  await vi.waitFor(() => expect(said()).toBe('·and 3 reads from ·Mary 2 0.2750 rank 2 of 4')); // (0.3 + 0.25) / 2
+  expect(pixel(3, 2, 4, 4).slice(0, 3)).toEqual([...colorAt(lut(figure.host, 'ink'), 0.275)]);
+  // Entropies of 1.4 and 2.4.
+  expect(scores()[0]).toBe('entropy 1.90 nats');
+});
+
+test('keys pick several heads; a label stands for its row or column', async () => {
+  await show({ heads: [FIRST, SECOND, SECOND, FIRST], words: WORDS, layers: 2 });
+  grid().focus();
+  await userEvent.keyboard('{Shift>}{ArrowRight}{/Shift}');
+  expect(written.at(-1)).toMatchObject({ layers: [0, 0], heads: [0, 1] });
+  await userEvent.keyboard('{Control>}{ArrowDown}{ArrowLeft}{/Control}');
+  expect(written.at(-1)).toMatchObject({ layers: [0, 0], heads: [0, 1] });
+  expect(grid().querySelector('[role=option]')).toHaveTextContent('L1H0');
+  expect(grid().querySelector('[role=option]')!.ariaSelected).toBe('false');
+  await userEvent.keyboard(' ');
+  expect(written.at(-1)).toMatchObject({ layers: [0, 0, 1], heads: [0, 1, 0] });
+  await userEvent.keyboard('{ArrowRight}');
+  expect(written.at(-1)).toMatchObject({ layers: [1], heads: [1] });
+  await userEvent.click(grid(), { position: { x: 8, y: 18 + 57 + 10 } });
+  expect(written.at(-1)).toMatchObject({ layers: [1, 1], heads: [0, 1] });
+  await userEvent.click(grid(), { position: { x: 26 + 57 + 20, y: 8 } });
+  expect(written.at(-1)).toMatchObject({ layers: [0, 1], heads: [1, 1] });
+});
+
+test('heads are ranked and filtered by a score; brackets follow the rank', async () => {
+  await show({ heads: [FIRST, SECOND, SECOND, FIRST], words: WORDS, layers: 2 });
+  const names = () => [...grid().querySelectorAll('.name')].map((name) => name.textContent!.trim());
+  await userEvent.selectOptions(root.querySelector('select')!, 'entropy');
+  // 1.4, 2.4, 3.4 and 4.4 nats
+  await vi.waitFor(() => expect(names()).toEqual(['L1H1', 'L1H0', 'L0H1', 'L0H0']));
+  expect(grid().textContent).toContain('4.40 nats');
+  map().focus();
+  await userEvent.keyboard('[['); // one bracket
+  expect(site()).toBe('L0H1');
+  await userEvent.click(root.querySelector('input')!);
+  await userEvent.keyboard('2.5'); // a point is no other text there
+  await vi.waitFor(() => expect(names()).toEqual(['L1H1', 'L1H0']));
+  expect(root.querySelector('.bar')!.textContent).toContain('2 of 4');
+  const turn = () => userEvent.click(root.querySelector('.bar button')!);
+  await turn();
+  await vi.waitFor(() => expect(names()).toEqual(['L0H0', 'L0H1']));
+  await turn();
+  await vi.waitFor(() => expect(grid().textContent).toContain('H1')); // in place, the others left out
+  await userEvent.click(grid(), { position: inGrid(0, 0) });
+  expect(site()).toBe('L0H1'); // not shown, not opened
+  await userEvent.click(grid(), { position: inGrid(1, 1) });
+  expect(site()).toBe('L1H1');
+});
+
+test('scores without the first token, and over several texts with their spread', async () => {
+  const over = (scores: number[]) => ({
+    data: Float64Array.from([...scores, ...scores]),
+    shape: [2, 1, 1],
+    precision: 'exact',
+  });
+  const { json, arrays } = await show({ heads: [FIRST, SECOND], words: WORDS });
+  const button = (name: string) => [...root.querySelectorAll('button')].find((b) => b.textContent!.trim() === name)!;
+  await userEvent.click(button('without first token'));
+  expect(scores()).toEqual(['entropy 1.40 nats', 'mean distance 4.3 tokens', 'previous-token score 0.71']);
+  Object.assign(arrays, { mean: over([1.25, 1]), spread: over([0.125, 0]) });
+  for (const name of ['mean', 'spread']) arrays[name].shape = [2, 2, 1];
+  const { props } = json.views['0'];
+  const values = { mean: { $array: 'mean' }, spread: { $array: 'spread' }, count: 5 };
+  const more = { scores: { names: ['entropy'], values: { $array: 'scores' }, sampled: [256, 9000] }, over: values };
+  await figure.update({
+    ...json,
+    views: { '0': { kind: 'attention', props: { ...props, ...more } } },
+    arrays: { ...json.arrays, mean: json.arrays.h0, spread: json.arrays.h0 },
+  });
+  await vi.waitFor(() => expect(scores()).toEqual(['entropy 1.25 ± 0.13 nats']));
+  expect(root.textContent).toContain('mean over 256 of 9000 queries');
+  await userEvent.click(button('over 5 texts'));
+  await vi.waitFor(() => expect(scores()[0]).not.toContain('±'));
+});
+
+test('every head on its own scale prints its maximum', async () => {
+  await show({ heads: [FIRST.map((p) => p / 2), SECOND], words: WORDS });
+  map().focus();
+  await userEvent.keyboard('ssss');
+  await vi.waitFor(() =>
+    expect(root.querySelector('figcaption')!.textContent).toBe('attention probability, full = 0.5'),
+  );
+  expect([...grid().querySelectorAll('text')].map((text) => text.textContent!.trim())).toEqual(
+    expect.arrayContaining(['max 0.5', 'max 1']),
+  );
+  // Half of FIRST's 1 is the full colour, in the map and in the thumbnail.
+  const table = lut(figure.host, 'ink');
+  expect(pixel(0, 0, 4, 4).slice(0, 3)).toEqual([...colorAt(table, 1)]);
+  const thumb = grid().querySelector('canvas')!.getContext('2d')!;
+  const ratio = devicePixelRatio;
+  expect([...thumb.getImageData((26 + 2) * ratio, (18 + 2) * ratio, 1, 1).data].slice(0, 3)).toEqual([
+    ...colorAt(table, 1),
+  ]);
+});
+
+test('key heads, windows and layers without a softmax are named where they are', async () => {
+  await show({ heads: [FIRST, SECOND, FIRST, SECOND], words: WORDS, layers: 2 });
+  const { json } = await show({
+    heads: [FIRST, SECOND, FIRST, SECOND],
+    words: WORDS,
+    layers: 2,
+    more: {
+      rows: ['L0', 'L1–4', 'L5'],
+      reasons: [null, 'a Mamba mixer has no softmax', null],
+      heads: [0, 1, 2, 3].map((i) => ({
+        ...{
+          row: 2 * (i >> 1),
+          layer: 5 * (i >> 1),
+          column: i & 1,
+          head: i & 1,
+          name: `L${5 * (i >> 1)}H${i & 1}`,
+          kv: 0,
+        },
+        ...{ window: i > 1 ? 2 : undefined, values: { $array: `h${i}` }, nan: 0, above: 0, below: 0 },
+      })),
+    },
+  });
+  void json;
+  expect(site()).toBe('L0H0 · kv 0');
+  expect(grid().textContent).toContain('kv 0');
+  expect(grid().querySelectorAll('.bracket')).toHaveLength(1);
+  expect(grid().querySelector('.reason')!.textContent).toBe('a Mamba mixer has no softmax');
+  grid().focus();
+  await userEvent.keyboard('{ArrowDown}'); // over the row without heads
+  expect(site()).toBe('L5H0 · kv 0 · window 2');
+  await settled();
+  // Query 3 sees keys 2 and 3.
+  expect([0, 1, 2, 3].map((key) => pixel(3, key, 4, 4)[3])).toEqual([0, 0, 255, 255]);
+});
+
+test('heads as points by two scores, one with the grid', async () => {
+  await show({ heads: [FIRST, SECOND, SECOND, FIRST], words: WORDS, layers: 2 });
+  await userEvent.click([...root.querySelectorAll('button')].find((b) => b.textContent!.trim() === 'scatter')!);
+  const finder = () => root.querySelector<HTMLElement>('.finder [role=application]')!;
+  await vi.waitFor(() => expect(finder()).not.toBeNull());
+  // There is no induction score here: the first there is goes up.
+  expect(finder().ariaLabel).toBe('heads by previous-token score and entropy');
+  await userEvent.selectOptions(root.querySelectorAll<HTMLSelectElement>('.finder select')[1], 'distance');
+  await vi.waitFor(() => expect(finder().ariaLabel).toBe('heads by mean distance and entropy'));
+  finder().focus();
+  await userEvent.keyboard('{Home}');
+  await vi.waitFor(() =>
+    expect(root.querySelector('.finder p')!.textContent).toMatch(/L0H0\s+mean distance 4.3 tokens · entropy 1.40 nats/),
+  );
+  await userEvent.keyboard('{ArrowUp}');
+  expect(figure.hover).toEqual({ layer: 0, head: 1 });
+  expect(grid().querySelector('.hovered')).not.toBeNull();
+  await userEvent.keyboard('{Enter}');
+  expect(site()).toBe('L0H1');
+});
+
+test('roles: what a head reads from one to another, in the scores and by a click in the map', async () => {
+  const { json, arrays } = await show({ heads: [FIRST, SECOND], words: WORDS });
+  const nd = (values: number[]) => ({ data: Float64Array.from(values), shape: [2, 2, 2], precision: 'exact' as const });
+  arrays.mean = nd([0.05, 0.6, NaN, 0.25, 0.25, 0.5, NaN, 0.5]);
+  const { props } = json.views['0'];
+  const roles = { names: ['END', 'IO'], positions: [[3, 1]], mean: { $array: 'mean' }, spread: null, counts: null };
+  await figure.update({
+    ...json,
+    views: { '0': { kind: 'attention', props: { ...props, roles, role_weights: { $array: 'mean' } } } },
+    arrays: { ...json.arrays, mean: json.arrays.h0 },
+  });
+  await vi.waitFor(() => expect(scores()).toContain('END → IO 0.60'));
+  expect(scores().filter((text) => text.includes('→'))).toHaveLength(1);
+  await userEvent.selectOptions(root.querySelector('select')!, 'END → IO');
+  await vi.waitFor(() => expect(grid().querySelector('.name')!.textContent!.trim()).toBe('L0H0'));
+  await userEvent.click([...root.querySelectorAll('dt button')].at(-1)!);
+  expect(written.at(-1)).toMatchObject({ queries: [3], keys: [1], positions: [3] });
+});
+
+test('thousands of thumbnails are painted in slices, all of them', async () => {
+  const [layers, across] = [48, 64];
+  const heads = Array.from({ length: layers * across }, (_, i) => [
+    1,
+    0,
+    i / (layers * across),
+    1 - i / (layers * across),
+  ]);
+  await show({ heads, words: ['a', ' b'], layers });
+  await vi.waitFor(() => expect(grid().dataset.busy).toBeUndefined());
+  const canvas = grid().querySelector('canvas')!;
+  const context = canvas.getContext('2d')!;
+  const pitch = Math.floor((canvas.clientWidth + 1 - 21) / across);
+  const ratio = devicePixelRatio;
+  for (const [row, column] of [
+    [0, 0],
+    [23, 31],
+    [47, 63],
+  ]) {
+    const [x, y] = [21 + column * pitch + 2, 18 + row * pitch + pitch - 3];
+    const share = (row * across + column) / (layers * across);
+    expect([...context.getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3)).toEqual([
+      ...colorAt(lut(figure.host, 'ink'), share),
+    ]);
+  }
 });

@@ -1,13 +1,13 @@
 /** Patterns and the parts that read them, without a view: pooling, rows and columns, read-outs, labels, geometry. */
 import { expect, test } from 'vitest';
 import { edges, rowMaxima } from '../src/parts/cells';
-import { cornerOf, fitsColumn, gridOf, headAt, neighbour, type Head } from '../src/parts/headgrid';
+import { cornerOf, fitsColumn, gridOf, neighbour, spotAt, type Place } from '../src/parts/headgrid';
 import { cellAt, labelsOf, planOf, queryLabelAt, strongIn } from '../src/parts/heatmap';
 import { labelOf, place, thinned } from '../src/parts/label';
 import { read } from '../src/parts/rowreadout';
 import { Dense, lastColumn, pool } from '../src/pattern/dense';
 import { outweighs, visible } from '../src/pattern/pattern';
-import { modesOf, openHead, pointedAt, scaleOf } from '../src/views/attention';
+import { modesOf, openHeads, pointedAt, scaleOf } from '../src/views/attention';
 import { position, ticks } from '../src/scale';
 import { emptySelection } from '../src/selection';
 import type { TokensJson } from '../src/views/types';
@@ -280,26 +280,20 @@ test('the grid of heads: pitch, labels, loupe, hit areas, arrows', () => {
   expect([fitsColumn(12, 362), fitsColumn(64, 362)]).toEqual([true, false]);
   // A pattern of few queries has flat thumbnails.
   expect(gridOf(362, 3, 6, 57, [5, 10])).toMatchObject({ across: 51, down: 26, pitchDown: 32 });
-  const heads: Head[] = [0, 1, 2, 3].map((i) => ({
-    row: i >> 1,
-    layer: 4 + (i >> 1),
-    column: i & 1,
-    head: i & 1,
-    name: '',
-  }));
-  const plan = gridOf(362, 2, 2, 57, [9, 9]);
-  heads.forEach((head, i) => {
-    const { x, y } = cornerOf(plan, head);
-    expect([headAt(plan, heads, x, y), headAt(plan, heads, x + 50, y + 50)]).toEqual([i, i]);
-  });
-  expect(headAt(plan, heads, 5, 30)).toBeUndefined();
-  expect(['ArrowRight', 'ArrowDown', 'ArrowLeft', 'ArrowUp', 'a'].map((key) => neighbour(heads, 0, key))).toEqual([
-    1,
-    2,
-    0,
-    0,
-    undefined,
-  ]);
+  // Row 1 has no heads.
+  const places: Place[] = [0, 1, 2, 3].map((index) => ({ index, row: 2 * (index >> 1), column: index & 1 }));
+  const plan = gridOf(362, 3, 2, 57, [9, 9]);
+  for (const { row, column } of places) {
+    const { x, y } = cornerOf(plan, { row, column });
+    for (const inside of [0, 50]) expect(spotAt(plan, x + inside, y + inside)).toEqual({ row, column });
+  }
+  expect(spotAt(plan, 5, 30)).toEqual({ row: 0, column: -1 });
+  expect(spotAt(plan, 30, 5)).toEqual({ row: -1, column: 0 });
+  const led = ['ArrowRight', 'ArrowDown', 'ArrowLeft', 'ArrowUp', 'a'].map((key) => neighbour(places, 0, key));
+  expect(led).toEqual([1, 2, 0, 0, undefined]);
+  expect(neighbour(places, 3, 'ArrowUp')).toBe(1);
+  // One that is not shown leads to the first that is.
+  expect(neighbour(places, 9, 'ArrowUp')).toBe(0);
 });
 
 // --- what is pointed at
@@ -329,16 +323,20 @@ test('hover leads, then what is picked, then the last token; masked cells are no
 
 test('the head that is open is the one picked, by its true numbers', () => {
   const heads = [5, 7].flatMap((layer, row) => [0, 3].map((head, column) => ({ row, layer, column, head, name: '' })));
-  expect(openHead(heads, selected({}), 1)).toBe(1);
-  expect(openHead(heads, selected({ layers: [7], heads: [3] }), 1)).toBe(3);
-  expect(openHead(heads, selected({ layers: [7] }), 1)).toBe(3);
-  expect(openHead(heads, selected({ layers: [1], heads: [1] }), 1)).toBe(1);
+  expect(openHeads(heads, selected({}), 1)).toEqual([1]);
+  expect(openHeads(heads, selected({ layers: [7], heads: [3] }), 1)).toEqual([3]);
+  expect(openHeads(heads, selected({ layers: [7] }), 1)).toEqual([3]);
+  expect(openHeads(heads, selected({ layers: [1], heads: [1] }), 1)).toEqual([1]);
+  // Several: in the order of the selection, pair by pair; of lists of other lengths every combination.
+  expect(openHeads(heads, selected({ layers: [7, 5, 9], heads: [3, 0, 0] }), 1)).toEqual([3, 0]);
+  expect(openHeads(heads, selected({ layers: [7], heads: [3, 0] }), 1)).toEqual([3, 2]);
+  expect(openHeads(heads, selected({ layers: [5, 7] }), 1)).toEqual([1, 3]);
 });
 
 test('scales bend without moving their ends', () => {
   const ink = { ramp: 'ink', limits: [0, 0.5] } as const;
   const signed = { ramp: 'signed', limits: [-2, 2] } as const;
-  expect(modesOf({ ramp: 'ink', limits: [0, 1] })).toEqual(['linear', 'sqrt', 'log', 'row']);
+  expect(modesOf({ ramp: 'ink', limits: [0, 1] })).toEqual(['linear', 'sqrt', 'log', 'row', 'head']);
   expect(modesOf({ ramp: 'ink', limits: [0.2, 1] })).toEqual(['linear']);
   for (const mode of ['linear', 'sqrt', 'log'] as const) {
     const scale = scaleOf({ ramp: 'ink', limits: [...ink.limits] }, mode);

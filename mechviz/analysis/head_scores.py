@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from mechviz import _head_scores
 from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Pattern, PatternStack
 from mechviz.sites import Head
-from mechviz.text import Tokens, as_tokens
+from mechviz.text import as_tokens
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class HeadScores:
             over queries that have one.
         with_first: Whether the first key was counted.
         missing: Layers without a pattern, and why.
+        queries: How many queries were read of how many, where they are a sample; else None.
     """
 
     layers: tuple[int, ...]
@@ -46,6 +47,7 @@ class HeadScores:
     induction: np.ndarray
     with_first: bool
     missing: Mapping[int, str] = field(default_factory=dict)
+    queries: tuple[int, int] | None = None
 
     @property
     def heads(self) -> list[Head]:
@@ -67,8 +69,10 @@ class HeadScores:
         return ~np.isnan(self.entropy)
 
 
-def head_scores(patterns: Any, tokens: Any = None, *, with_first: bool = True) -> HeadScores:
-    """Measure what every head reads, from its attention pattern.
+def head_scores(
+    patterns: Any, tokens: Any = None, *, with_first: bool = True, queries: int | None = None
+) -> HeadScores:
+    """Measure what every head reads, from its attention pattern; the numbers that `mechviz.attention` shows and sorts by.
 
     Patterns are read a block of rows at a time, so that long contexts need no whole pattern in memory.
 
@@ -79,6 +83,8 @@ def head_scores(patterns: Any, tokens: Any = None, *, with_first: bool = True) -
             they, `distance`, `previous` and `current` where queries and keys are not the same tokens.
         with_first: False takes the first key, where many heads rest, out of every row and divides by what is left; rows
             of which less than a thousandth is left do not count.
+        queries: Read only so many queries, evenly spaced, of a context too long to wait for all; the scores are then
+            means over these, and ``.queries`` says so. By default all.
 
     Raises:
         TypeError: `patterns` or `tokens` is of another type.
@@ -93,25 +99,23 @@ def head_scores(patterns: Any, tokens: Any = None, *, with_first: bool = True) -
         >>> float(scores.previous[0, 0]), float(scores.induction[0, 0])
         (1.0, 1.0)
     """
+    if queries is not None and (isinstance(queries, bool) or not hasattr(queries, "__index__") or queries < 1):
+        raise ValueError(f"queries must be a whole number of at least 1; got {queries!r}")
     stack = _stack(patterns)
-    read = [(layer, stack[layer]) for layer in stack.layers if layer not in stack.missing]
-    most = max((pattern.shape[0] for _, pattern in read), default=0)
-    ids = None
+    read = dict(stack.items())
+    most = max((pattern.shape[0] for pattern in read.values()), default=0)
     scores = np.full((len(_head_scores.SCORES), len(read), most), np.nan)
-    for row, (_, pattern) in enumerate(read):
-        heads, queries, keys = pattern.shape
-        if tokens is not None and queries == keys and (ids is None or len(ids) != keys):
-            ids = _ids(as_tokens(tokens, length=keys))
-        for head in range(heads):
-            scores[:, row, head] = _head_scores.head_scores(
-                _rows(pattern, head, queries),
-                causal=pattern.causal,
-                same_tokens=queries == keys,
-                ids=ids if queries == keys else None,
-                with_first=with_first,
-            )
+    sampled = None
+    for row, pattern in enumerate(read.values()):
+        heads, length, keys = pattern.shape
+        known = tokens is not None and length == keys
+        ids = _head_scores.numbers_of(as_tokens(tokens, length=keys)) if known else None
+        chosen = None if queries is None or queries >= length else _head_scores.sample(length, queries)
+        sampled = sampled if chosen is None else (len(chosen), length)
+        found = _head_scores.scores_of(pattern, ids=ids, queries=chosen)
+        scores[:, row, :heads] = found[0 if with_first else 1]
     named = dict(zip(_head_scores.SCORES, scores, strict=True))
-    return HeadScores(tuple(layer for layer, _ in read), **named, with_first=with_first, missing=dict(stack.missing))
+    return HeadScores(tuple(read), **named, with_first=with_first, missing=dict(stack.missing), queries=sampled)
 
 
 def _stack(patterns: Any) -> PatternStack:
@@ -125,16 +129,3 @@ def _stack(patterns: Any) -> PatternStack:
     if array.ndim not in (3, 4):
         raise ValueError(f"patterns must have shape (head, query, key) or (layer, head, query, key); got {array.shape}")
     return PatternStack([Dense(layer) for layer in (array if array.ndim == 4 else array[None])])
-
-
-def _rows(pattern: Pattern, head: int, queries: int) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, queries, _head_scores.BLOCK):
-        block = np.arange(start, min(start + _head_scores.BLOCK, queries))
-        yield start, to_numpy(pattern.rows(head, block), name="patterns")
-
-
-def _ids(tokens: Tokens) -> np.ndarray:
-    """Integers that are equal where the tokens are: their ids, else of their labels."""
-    if tokens.ids is not None:
-        return np.asarray(tokens.ids)
-    return np.unique(np.asarray(tokens.label, dtype=object).astype(str), return_inverse=True)[1]

@@ -14,9 +14,10 @@ from mechviz._factor_pack import PackedHead
 from mechviz._sink import with_sink
 from mechviz.arrays import Quantity
 from mechviz.text import Tokens, as_tokens, visible
+from mechviz.views._attention_scores import Scores
 from mechviz.views._head_stats import Summary, summarise
 from mechviz.views._pattern_heads import HeadSource, heads_of, is_causal
-from mechviz.views._pattern_layers import Layer, check_labels, layers_of, missing_of
+from mechviz.views._pattern_layers import Layer, check_labels, layers_of, missing_of, rows_of
 from mechviz.views._pattern_wire import (
     Encoding,
     beyond,
@@ -62,6 +63,9 @@ class Sheet:
     thumb: int
     encoding: Encoding
     missing: str
+    scores: Scores
+    rows: list[tuple[str, str]]  # of the grid: name, and why there are no heads
+    row_of: list[int]  # of every layer
 
     @property
     def widest(self) -> int:
@@ -75,15 +79,25 @@ class Sheet:
 
     def places(self) -> list[dict[str, Any]]:
         """Where every head stands, and what it is called."""
-        return [
-            {"row": s.row, "column": s.column, "layer": s.layer, "head": self.numbers[s.column], "name": s.name}
-            for s in self.sources
-        ]
+        return [self._place(source) for source in self.sources]
+
+    def _place(self, source: HeadSource) -> dict[str, Any]:
+        layer, column = self.stack[source.row], source.column
+        place: dict[str, Any] = {"row": self.row_of[source.row], "column": column, "layer": source.layer}
+        place |= {"head": self.numbers[column], "name": source.name}
+        if layer.group > 1:
+            place["kv"] = column // layer.group
+        if layer.window is not None:
+            place["window"] = layer.window
+        return place
 
 
 def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Quantity) -> Sheet:
     """Check one text and its pattern, and look at every head of it."""
     stack = layers_of(pattern, asked.layers)
+    rows, row_of = rows_of(stack, pattern if asked.layers is None else None)
+    text = as_tokens(tokens)
+    same = key_tokens is None or as_tokens(key_tokens, name="key_tokens") == text
     if stack[0].sink:
         key_tokens = with_sink(as_tokens(tokens) if key_tokens is None else as_tokens(key_tokens, name="key_tokens"))
     text, key_text = _texts(tokens, key_tokens, stack[0].pattern.shape)
@@ -92,10 +106,9 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
     numbers = list(range(widest)) if given is None else check_labels(given, widest, name="heads", each="head")
     names = _names(asked.head_names, widest)
     sources = heads_of(stack, numbers, names)
-    same = key_text == text
-    causal = is_causal(sources, asked.causal, same_tokens=same)
+    causal = is_causal(sources, asked.causal, same_tokens=key_text == text)
     thumb = thumb_size(len(sources))
-    look: dict[str, Any] = {"causal": causal, "thumb": thumb, "rule": pooling_of(said), "same_tokens": same}
+    look: dict[str, Any] = {"causal": causal, "thumb": thumb, "rule": pooling_of(said)}
     found, packed = [], []
     for source in sources:
         weights = source.weights()
@@ -115,6 +128,9 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
         thumb=thumb,
         encoding=encoding_of(sources, found, causal, asked.precision),
         missing=missing_of(pattern),
+        scores=Scores(stack, text, causal=causal, same_tokens=same),
+        rows=rows,
+        row_of=row_of,
     )
 
 
@@ -136,11 +152,13 @@ def sheet_props(
         "tokens": sheet.text.to_props(),
         "key_tokens": None if sheet.key_tokens is None else sheet.key_text.to_props(),
         **_heads(sheet, quantity, opened, like),
-        "rows": ["" if layer.number is None else f"L{layer.number}" for layer in sheet.stack],
+        "rows": [name for name, _ in sheet.rows],
+        "reasons": [reason or None for _, reason in sheet.rows] if any(reason for _, reason in sheet.rows) else None,
         "columns": own,
         "thumbs": replace(thumbs, lazy=True) if thumbs and like else thumbs,
         "thumb_step": math.ceil(max(len(sheet.text), len(sheet.key_text)) / sheet.thumb),
-        "statistics": wire.Array(np.stack([s.statistics for s in sheet.found])) if sheet.probabilities else None,
+        "peaks": wire.Array(np.array([max(s.high, -s.low) for s in sheet.found]), lazy=like is not None),
+        "scores": sheet.scores.to_props(lazy=like is not None) if sheet.probabilities else None,
         "causal": sheet.causal,
         "probabilities": sheet.probabilities,
         "row_total": row_total(sheet.found),

@@ -8,10 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from mechviz._head_scores import SCORES, blocks_of, head_scores
 from mechviz.pattern import pool
-
-STATISTICS = ("entropy", "distance", "previous token", "first token")
 
 # A row of probabilities sums to 1, of bfloat16 to within about 1 %; to less where a sink takes a part.
 _ROW_SLACK = 0.02
@@ -31,7 +28,6 @@ class Summary:
         nan: How many weights are NaN.
         row_sums: Smallest and largest sum of a row.
         thumb: The head, pooled to a thumbnail.
-        statistics: `statistics` of the head; NaN where its rows cannot be probabilities.
     """
 
     low: float
@@ -40,7 +36,6 @@ class Summary:
     nan: int
     row_sums: tuple[float, float]
     thumb: np.ndarray
-    statistics: np.ndarray
 
     @property
     def probabilities(self) -> bool:
@@ -49,9 +44,7 @@ class Summary:
         return within and self.row_sums[1] <= 1 + _ROW_SLACK
 
 
-def summarise(
-    weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None = None, same_tokens: bool = True
-) -> Summary:
+def summarise(weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None = None) -> Summary:
     """Look at one head, ``[query, key]``; under a causal mask only at key <= query.
 
     Args:
@@ -59,7 +52,6 @@ def summarise(
         causal: Whether key > query is masked.
         thumb: Cells to a side of the thumbnail.
         rule: How it is pooled; by default "absmax" where there are negative weights.
-        same_tokens: Whether queries and keys are the same tokens.
     """
     if causal and any(part.any() for part in above_diagonal(weights)):
         weights = np.tril(weights)  # -inf and the like stand where the mask is
@@ -73,7 +65,7 @@ def summarise(
         nan = int(np.isnan(weights).sum())
     with np.errstate(over="ignore", invalid="ignore"):
         sums = weights.sum(axis=1)
-    found = Summary(
+    return Summary(
         low=low,
         high=high,
         finite=finite,
@@ -81,32 +73,7 @@ def summarise(
         row_sums=(float(sums.min()), float(sums.max())),
         # Zeros above the diagonal are larger than no weight of 0 or more.
         thumb=pool(weights, thumb, rule=rule or ("max" if low >= 0 else "absmax"), causal=causal and low < 0),
-        statistics=np.full(len(STATISTICS), np.nan),
     )
-    if found.probabilities:
-        found.statistics[:] = statistics(weights, causal=causal, same_tokens=same_tokens)
-    return found
-
-
-def statistics(weights: np.ndarray, *, causal: bool, same_tokens: bool = True) -> np.ndarray:
-    """Entropy, distance, previous token and first token of one head of probabilities.
-
-    Each is a mean over queries: the entropy of a row in nats; how many tokens away a query reads, Σ p·|query − key|;
-    its weight on the token before it (from the second query on); its weight on the first key. Rows of zeros (padding)
-    do not count, and neither does the first query of a causal head, which has only itself to read.
-
-    Args:
-        weights: ``[query, key]``, finite.
-        causal: Whether key > query is masked.
-        same_tokens: Whether queries and keys are the same tokens.
-
-    Returns:
-        ``[4]`` float64, in the order of `STATISTICS`. NaN where a number has no meaning: distance and previous token
-        where queries and keys are not the same tokens, and everything where no row counts.
-    """
-    queries, keys = weights.shape
-    found = head_scores(blocks_of(weights), causal=causal, same_tokens=same_tokens and queries == keys)
-    return found[[SCORES.index(name) for name in ("entropy", "distance", "previous", "first")]]
 
 
 def above_diagonal(weights: np.ndarray) -> Iterator[np.ndarray]:

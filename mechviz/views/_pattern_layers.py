@@ -32,6 +32,8 @@ class Layer:
     number: int | None
     pattern: Pattern
     sink: bool = False  # whether its last key is the sink
+    group: int = 1  # heads that share a key head
+    window: int | None = None  # keys that a query can see at most, itself among them
 
 
 def check_order(tokens: Any, pattern: Any) -> None:
@@ -69,6 +71,8 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
     else:
         patterns = [pattern] if isinstance(pattern, Pattern) else [Dense(a, causal=False) for a in _arrays(pattern)]
         own = [None] if len(patterns) == 1 else range(len(patterns))
+    groups = [getattr(p, "group", 1) for p in patterns]
+    windows = [_window(p) for p in patterns]
     # What a saved trace shows when it is opened without torch is then what it showed, to the bit.
     patterns = [getattr(p, "portable", lambda p=p: p)() for p in patterns]
     first = patterns[0].shape
@@ -83,15 +87,51 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
         raise ValueError(f"pattern must have at least one head, query and key; got shape {tuple(first)}")
     sink = any(map(has_sink, patterns))
     shown = [SinkColumn(p) for p in patterns] if sink else patterns
-    return [Layer(n, p, sink) for n, p in zip(_numbers(numbers, own), _held(shown), strict=True)]
+    given = zip(_numbers(numbers, own), _held(shown), groups, windows, strict=True)
+    return [Layer(n, p, sink, group, window) for n, p, group, window in given]
+
+
+def _window(pattern: Pattern) -> int | None:
+    """The sliding window that a rule says, where it bites and queries are keys."""
+    window = getattr(pattern, "window", None)
+    square = pattern.shape[1] == pattern.shape[2] and not getattr(pattern, "offset", 0)
+    return window if window is not None and square and window < pattern.shape[2] else None
+
+
+def rows_of(stack: Sequence[Layer], pattern: Any) -> tuple[list[tuple[str, str]], list[int]]:
+    """The rows of the grid, each with its name and why it has no heads (or ""), and the row of every layer of `stack`.
+
+    Layers side by side that have no pattern for one reason are one row.
+    """
+    missing = pattern.missing if isinstance(pattern, PatternStack) else {}
+    if not missing or any(layer.number is None or layer.number in missing for layer in stack):
+        return [("" if layer.number is None else f"L{layer.number}", "") for layer in stack], list(range(len(stack)))
+    numbered = [(layer.number or 0, i) for i, layer in enumerate(stack)]
+    rows: list[tuple[str, str]] = []
+    places = [0] * len(stack)
+    first = last = -1
+    for number, i in sorted([*numbered, *((number, -1) for number in missing)]):
+        reason = "" if i >= 0 else _plain_reason(missing[number])
+        if reason and rows and rows[-1][1] == reason and last == number - 1:
+            rows[-1] = (f"L{first}–{number}", reason)
+        else:
+            first = number
+            rows.append((f"L{number}", reason))
+        last = number
+        if i >= 0:
+            places[i] = len(rows) - 1
+    return rows, places
+
+
+def _plain_reason(reason: str) -> str:
+    return re.sub(r"^layer \d+ has no attention pattern( that can be trusted)?: ", "", reason)
 
 
 def missing_of(pattern: Any) -> str:
     """Which layers of a trace are not drawn, and why: "no pattern of layers 0, 2: …"; call it after `layers_of`."""
     reasons: dict[str, list[int]] = {}
     for layer, reason in pattern.missing.items() if isinstance(pattern, PatternStack) else ():
-        plain = re.sub(r"^layer \d+ has no attention pattern( that can be trusted)?: ", "", reason)
-        reasons.setdefault(plain, []).append(layer)
+        reasons.setdefault(_plain_reason(reason), []).append(layer)
     return "; ".join(
         f"no pattern of layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}: {reason}"
         for reason, layers in reasons.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from mechviz.arrays import quantity_of as carried_quantity
 from mechviz.sites import Head
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
-from mechviz.views._attention_asked import first_words, open_first, read_all, sheets_of
+from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
+from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
 from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
@@ -31,6 +32,7 @@ def attention(
     heads: Sequence[int] | None = None,
     head_names: Sequence[str] | None = None,
     head: Head | str | int | None = None,
+    roles: Mapping[str, Any] | None = None,
     causal: bool | None = None,
     name: str | None = None,
     scale: Scale | None = None,
@@ -45,8 +47,11 @@ def attention(
     Hover a cell for query, key and weight; hover a token in the text to see its row in every thumbnail and as the
     colours of the text. A click pins the cell and writes ``view.selection``: layers, heads, queries, keys, positions.
     Beside the map: the weight, its rank in the row, the five largest and the sum of the rest, so that the row adds up;
-    and for the head the entropy of its rows in nats, how far back it reads, and its weight on the previous and on the
-    first token, as means over queries (the first one, which has only itself to read, and padding left out).
+    and for the head its scores, as means over queries (the first one, which has only itself to read, and padding left
+    out): entropy in nats, how far back it reads, its weight on the previous, the current and the first token, on earlier
+    copies of the token and on what followed these (`mechviz.analysis.head_scores`), with the first token or without.
+    Heads can be ranked by any of them, filtered by a limit, and drawn as points by two; Shift- or Ctrl-click picks
+    several, whose mean, maximum or sum is then the large map.
 
     Several texts are several sheets of one view, and so are several patterns with names: a list above the text picks
     one (``view.selection.texts``; ``,`` and ``.``), and its numbers are fetched when it is opened::
@@ -75,6 +80,9 @@ def attention(
         head_names: A name for each head instead of "H0", "H1", …
         head: The head that is open at first: "L1H0", ``mv.Head(1, 0)``, its number in a single layer, or its name; of
             patterns with names "cross.L1H0". By default the first one.
+        roles: Positions with a meaning, by role, such as ``{"IO": [4, 2], "END": -1}``: one position for each text (None
+            where a text has none), or one for all; negative ones count from the end. Every head is then read "from END to
+            IO", mean and standard deviation over the texts, and heads can be ranked by it.
         causal: Whether no query reads from a key behind it; those cells are not drawn. By default found out: a square
             pattern of one text whose cells above the diagonal are all 0 (or all the number of a mask, in scores).
         name: What the weights are; by default "attention probability" where all rows can be probabilities.
@@ -127,9 +135,15 @@ def attention(
     site = " ".join(filter(None, (sheets.parts[part], first.sources[opened].name)))
     missing = "; ".join(dict.fromkeys(filter(None, (sheet.missing for sheet in read))))
     precisions = ", ".join(sorted({said_precision(sheet.encoding, sheet.packed) for sheet in read}))
+    said_of_all["roles"] = _roles(roles, sheets, read, sent)
     if len(read) == 1:
         props = {**sent[0], **said_of_all}
     else:
+        said_of_all["over_texts"] = [
+            over_texts([sheet.scores for sheet in of_part]) if all(sheet.probabilities for sheet in of_part) else None
+            for i in range(len(sheets.parts))
+            for of_part in [read[sheets.at(i, 0) : sheets.at(i + 1, 0)]]
+        ]
         texts = [first_words(read[sheets.at(part, text)].text) for text in range(sheets.texts)]
         props = {"sheets": sent, "parts": sheets.parts, "texts": texts, "part": part, **said_of_all}
     return View.of(
@@ -140,12 +154,36 @@ def attention(
         provenance=_provenance(read, sheets.texts)
         | {"precision": precisions}
         | ({"missing": missing} if missing else {}),
-        answers={"value": lambda args: every[args["head"]][0].sources[every[args["head"]][1]].line(args)},
+        answers={"value": lambda args: _line(every, args)},
         still=lambda: _still(first, opened, quantity, f"{title} {site}"),
         height=lambda width: _height(width, first, several=len(read) > 1),
         selection={"layers": [first.sources[opened].layer], "heads": [first.numbers[first.sources[opened].column]]}
         | ({"texts": [0]} if sheets.texts > 1 else {}),
     )
+
+
+def _line(every: Sequence[tuple[Sheet, int]], args: dict[str, Any]) -> np.ndarray:
+    """The weights of one query ``[key]`` or of one key ``[query]``, of one head or of several as one."""
+    heads = args["heads"] if "heads" in args else [args["head"]]
+    lines = [sheet.sources[i].line(args) for sheet, i in (every[head] for head in heads)]
+    if len(lines) == 1:
+        return lines[0]
+    combine = {"mean": np.mean, "max": np.max, "sum": np.sum}[args["combine"]]
+    return combine(np.stack([np.asarray(line, np.float64) for line in lines]), axis=0)
+
+
+def _roles(roles: Any, sheets: Sheets, read: Sequence[Sheet], sent: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """What heads read from role to role, over all texts; what they read in one of them goes to its sheet."""
+    found = check_roles(roles, [len(sheet.text) for sheet in read], several_parts=sheets.parts != [""])
+    if not found:
+        return None
+    if len({len(sheet.sources) for sheet in read}) > 1:
+        raise ValueError("roles need the same heads in every text")
+    columns = zip(*found.values(), strict=True)
+    weights = [role_weights(s.stack, at, causal=s.causal) for s, at in zip(read, columns, strict=True)]
+    for i, (one, props) in enumerate(zip(weights, sent, strict=True)):
+        props["role_weights"] = wire.Array(one, lazy=i > 0)
+    return roles_props(found, weights)
 
 
 def _provenance(read: Sequence[Sheet], texts: int) -> dict[str, Any]:

@@ -23,6 +23,8 @@ export interface Look {
   causal: boolean;
   /** Rows of nothing but zeros are padding: in a row of probabilities they cannot occur. */
   padding: boolean;
+  /** Keys that a query can see at most, itself among them: what lies before them is masked, too. */
+  window?: number;
 }
 
 /** Where cells stand, in device pixels: cell i reaches from edge i to edge i + 1, less the gap. */
@@ -83,13 +85,14 @@ export function scaled(value: number, perRow: boolean, maximum: number): number 
 export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look): void {
   const { lut: table, plate } = look.palette;
   const maxima = look.perRow || look.padding ? rowMaxima(tile, look.causal) : undefined;
-  const line = new Uint32Array(pixels.width);
+  const line = new Uint32Array(cells.x[tile.cols]);
   for (let r = 0; r < tile.rows; r++) {
     const last = look.causal ? lastColumn(tile, r) : tile.cols - 1;
+    const first = look.window === undefined ? 0 : firstColumn(tile, r, look.window);
     const [top, bottom] = [cells.y[r], cells.y[r + 1] - cells.gap];
-    if (last < 0 || bottom <= top) continue;
+    if (last < first || bottom <= top) continue;
     const special: number[] = [];
-    for (let c = 0; c <= last; c++) {
+    for (let c = first; c <= last; c++) {
       const value = scaled(tile.values[r * tile.cols + c], look.perRow, maxima?.[r] ?? 0);
       const side = beyond(look.scale, value);
       if (side || Number.isNaN(value)) special.push(c);
@@ -99,8 +102,8 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look): voi
         Math.max(cells.x[c], cells.x[c + 1] - cells.gap),
       );
     }
-    const [left, right] = [cells.x[0], cells.x[last + 1]];
-    if (cells.gap) for (let c = 0; c <= last; c++) line.fill(0, cells.x[c + 1] - cells.gap, cells.x[c + 1]);
+    const [left, right] = [cells.x[first], cells.x[last + 1]];
+    if (cells.gap) for (let c = first; c <= last; c++) line.fill(0, cells.x[c + 1] - cells.gap, cells.x[c + 1]);
     const drawn = line.subarray(left, right);
     for (let y = top; y < bottom; y++) pixels.data.set(drawn, y * pixels.width + left);
     if (look.padding && maxima![r] === 0 && !special.length) dots(pixels, left, right, top, bottom, cells, look);
@@ -110,6 +113,12 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look): voi
       else bar(pixels, ...box, cells, look);
     }
   }
+}
+
+/** The first column of a tile's row that a sliding window leaves some of. */
+function firstColumn(tile: Tile, row: number, window: number): number {
+  const query = tile.origin.query + row * tile.step;
+  return Math.max(0, Math.floor((query - window + 1 - tile.origin.key) / tile.step));
 }
 
 /** 45° lines: not a number. */

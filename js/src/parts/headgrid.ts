@@ -2,12 +2,23 @@
 
 /** A head of the view: its row and column in the grid, its true numbers and its name. */
 export interface Head {
-  /** Index among the layers shown, and the layer's own number. */
+  /** Row of the grid, and the layer's own number. */
   row: number;
   layer: number;
   column: number;
   head: number;
   name: string;
+  /** The key head that it shares with others. */
+  kv?: number;
+  /** Keys that a query can see at most, itself among them. */
+  window?: number;
+}
+
+/** A head that is shown, by its index, and where. */
+export interface Place {
+  index: number;
+  row: number;
+  column: number;
 }
 
 export interface GridPlan {
@@ -23,17 +34,35 @@ export interface GridPlan {
   top: number;
   width: number;
   height: number;
+  /** Thumbnails in a row. */
+  columns: number;
   /** Labels are drawn for every n-th head and layer. */
   everyHead: number;
   everyLayer: number;
   /** Thumbnails too small to be read: the one pointed at is enlarged. */
   loupe: boolean;
+  /** Lines of text under each thumbnail. */
+  lines: number;
 }
 
 const LABEL = 20;
 const TOP = 18;
+/** Where heads are named in groups. */
+export const GROUPS = 15;
 /** Below this width a grid is given the whole width of its view. */
 const NARROWEST = 10;
+/** Thumbnails smaller than this have no text under them. */
+const WRITTEN = 30;
+export const LINE = 12;
+
+interface GridOptions {
+  /** Room over the thumbnails for the names of groups. */
+  groups?: boolean;
+  /** Lines of text under each thumbnail, where these are large enough. */
+  lines?: number;
+  /** No labels on the sides: every thumbnail has its own. */
+  loose?: boolean;
+}
 
 /** The grid for a width; `largest` is the pitch that it grows to, `shape` the queries and keys of a pattern. */
 export function gridOf(
@@ -42,13 +71,17 @@ export function gridOf(
   heads: number,
   largest: number,
   shape: readonly [queries: number, keys: number],
+  { groups = false, lines = 0, loose = false }: GridOptions = {},
 ): GridPlan {
-  const pitch = Math.max(4, Math.min(largest, Math.floor((width - LABEL) / heads)));
+  const label = loose ? 0 : LABEL;
+  const pitch = Math.max(4, Math.min(largest, Math.floor((width - label) / heads)));
   const gap = pitch >= 24 ? 6 : pitch >= 16 ? 3 : 1;
-  const [left, thumb] = [LABEL + gap, pitch - gap];
+  const [left, thumb] = [label + (loose ? 3 : gap), pitch - gap];
+  const top = loose ? 3 : TOP + (groups ? GROUPS : 0);
+  const written = thumb >= WRITTEN ? lines : 0;
   // Thumbnails keep the shape of their pattern.
   const side = (count: number) => Math.max(3, Math.round((thumb * count) / Math.max(...shape)));
-  const pitchDown = side(shape[0]) + gap;
+  const pitchDown = side(shape[0]) + gap + written * LINE;
   return {
     pitch,
     pitchDown,
@@ -57,13 +90,28 @@ export function gridOf(
     across: side(shape[1]),
     down: side(shape[0]),
     left,
-    top: TOP,
-    width: left + heads * pitch - gap,
-    height: TOP + layers * pitchDown - gap,
+    top,
+    width: left + heads * pitch - gap + (loose ? 3 : 0),
+    height: top + layers * pitchDown - gap + (loose ? 3 : 0),
+    columns: heads,
     everyHead: pitch >= 22 ? 1 : 8,
     everyLayer: pitchDown >= 16 ? 1 : 4,
     loupe: thumb < 24,
+    lines: written,
   };
+}
+
+/** Heads in reading order, as many in a row as there is room for. */
+export function rankedGrid(
+  width: number,
+  count: number,
+  pitch: number,
+  shape: readonly [queries: number, keys: number],
+  lines: number,
+): GridPlan {
+  const columns = Math.max(1, Math.floor((width + 2) / pitch));
+  const rows = Math.max(1, Math.ceil(count / columns));
+  return gridOf(columns * pitch, rows, columns, pitch, shape, { loose: true, lines });
 }
 
 /** Whether a grid of so many heads is readable beside the map, in a column of this width. */
@@ -72,23 +120,60 @@ export function fitsColumn(heads: number, width: number): boolean {
 }
 
 /** Top left corner of a head's thumbnail. */
-export function cornerOf(plan: GridPlan, head: Pick<Head, 'row' | 'column'>): { x: number; y: number } {
-  return { x: plan.left + head.column * plan.pitch, y: plan.top + head.row * plan.pitchDown };
+export function cornerOf(plan: GridPlan, { row, column }: Pick<Place, 'row' | 'column'>): { x: number; y: number } {
+  return { x: plan.left + column * plan.pitch, y: plan.top + row * plan.pitchDown };
 }
 
-/** Index of the head whose thumbnail (with half of the gap around it) is under a point. */
-export function headAt(plan: GridPlan, heads: Head[], x: number, y: number): number | undefined {
-  const column = Math.floor((x - plan.left + plan.gap / 2) / plan.pitch);
-  const row = Math.floor((y - plan.top + plan.gap / 2) / plan.pitchDown);
-  const found = heads.findIndex((head) => head.row === row && head.column === column);
-  return found < 0 ? undefined : found;
+/** Row and column of what is under a point; −1 beside the thumbnails, where the labels are. */
+export function spotAt(plan: GridPlan, x: number, y: number): Pick<Place, 'row' | 'column'> {
+  return {
+    row: Math.max(-1, Math.floor((y - plan.top + plan.gap / 2) / plan.pitchDown)),
+    column: Math.max(-1, Math.floor((x - plan.left + plan.gap / 2) / plan.pitch)),
+  };
 }
 
 /** The head that an arrow key leads to; the same one at the edge. */
-export function neighbour(heads: Head[], from: number, key: string): number | undefined {
+export function neighbour(places: Place[], from: number, key: string): number | undefined {
   const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[key];
   if (!step) return undefined;
-  const { row, column } = heads[from];
-  const found = heads.findIndex((head) => head.row === row + step[0] && head.column === column + step[1]);
-  return found < 0 ? from : found;
+  const here = places.find(({ index }) => index === from);
+  if (!here) return places[0]?.index;
+  const along = (at: Place) =>
+    step[0]
+      ? at.column === here.column
+        ? step[0] * (at.row - here.row)
+        : 0
+      : at.row === here.row
+        ? step[1] * (at.column - here.column)
+        : 0;
+  // Rows without heads are stepped over.
+  const ahead = places.filter((at) => along(at) > 0).sort((a, b) => along(a) - along(b));
+  return ahead[0]?.index ?? from;
+}
+
+export interface Group {
+  name: string;
+  from: number;
+  to: number;
+}
+
+/** Columns whose heads share a key head, where all layers agree. */
+export function groupsOf(heads: Head[]): Group[] {
+  const of: (number | undefined)[] = [];
+  for (const { column, kv } of heads) {
+    if (column in of && of[column] !== kv) return [];
+    of[column] = kv;
+  }
+  const found: Group[] = [];
+  of.forEach((kv, column) => {
+    if (kv === undefined) return;
+    if (of[column - 1] === kv) found[found.length - 1].to = column;
+    else found.push({ name: `kv ${kv}`, from: column, to: column });
+  });
+  return found;
+}
+
+/** "L5H12 · kv 3 · window 128": a head with what its name does not say. */
+export function fullName({ name, kv, window }: Head, windowWord: (window: number) => string): string {
+  return [name, kv !== undefined && `kv ${kv}`, window !== undefined && windowWord(window)].filter(Boolean).join(' · ');
 }

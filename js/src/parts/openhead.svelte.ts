@@ -1,10 +1,10 @@
-/** The head that is open in an attention view: its numbers as they come, and rows as the kernel has them. */
+/** The heads that are open in an attention view: their numbers as they come, and rows as the kernel has them. */
 import { untrack } from 'svelte';
 import { Superseded } from '../backend';
 import { LazyArray, type Figure } from '../figure.svelte';
 import { Dense } from '../pattern/dense';
 import { Factored, type FactorsJson } from '../pattern/factored';
-import { outweighs, type Direction, type Line, type Pattern } from '../pattern/pattern';
+import { outweighs, type Direction, type Line, type Pattern, type Reading } from '../pattern/pattern';
 import { errorOf, type NdArray } from '../wire';
 
 /** Milliseconds after which the reader is told what is awaited. */
@@ -15,14 +15,16 @@ type Part = NdArray | LazyArray;
 /** What a head travels as: its weights, or its queries and keys. */
 export type HeadValues = Part | FactorsJson<Part>;
 
-/** Which head, and which of its rows or columns. */
+/** Which heads, and which of their rows or columns. */
 export interface Asked {
   figure: Figure;
   /** Id of the view within the figure. */
   view: string;
-  /** Index of the head among those of the view. */
-  head: number;
-  values: HeadValues;
+  /** Indices of the heads among those of the view. */
+  heads: number[];
+  values: HeadValues[];
+  /** What several are made into. */
+  combine?: Reading['combine'];
   causal: boolean;
   signed: boolean;
   direction: Direction;
@@ -42,26 +44,24 @@ export class OpenHead {
   #asked: () => Asked;
 
   #values = $derived.by(() => this.#asked().values);
-  #parts = $derived(partsOf(this.#values));
+  #combine = $derived.by(() => this.#asked().combine);
+  #parts = $derived(this.#values.flatMap(partsOf));
   // Each by itself: what is pointed at changes with the pointer, and the head must not be made again for that.
   #causal = $derived.by(() => this.#asked().causal);
   #signed = $derived.by(() => this.#asked().signed);
   #question = $derived.by(() => {
-    const { head, direction, subject } = this.#asked();
-    return `${head} ${direction} ${subject}`;
+    const { heads, combine, direction, subject } = this.#asked();
+    return `${heads} ${combine} ${direction} ${subject}`;
   });
+  #heads = $derived(this.#parts.every(arrayOf) ? this.#values.map((values) => this.#patternOf(values)) : undefined);
   /** Undefined until its numbers are here. */
   pattern = $derived.by((): Pattern | undefined => {
-    const values = this.#values;
-    if (!this.#parts.every(arrayOf)) return undefined;
-    if (!isFactors(values)) return new Dense(arrayOf(values)!, this.#causal, this.#signed);
-    const { queries, keys, normaliser, sink, mask } = values;
-    const [q, k, n] = [queries, keys, normaliser].map((part) => arrayOf(part)!);
-    const [s, m] = [sink, mask].map((part) => (part && arrayOf(part)) ?? null);
-    return Factored.of({ ...values, queries: q, keys: k, normaliser: n, sink: s, mask: m }, this.#causal);
+    const heads = this.#heads;
+    const [first, ...others] = heads ?? [];
+    return others.length ? first.read({ combine: this.#combine }, others) : first;
   });
   /** This copy does not hold the head. */
-  absent = $derived(isAbsent(this.#values));
+  absent = $derived(this.#values.some(isAbsent));
   #carried = $derived.by(() => {
     const { direction, subject } = this.#asked();
     return this.pattern?.line(direction, subject);
@@ -84,7 +84,24 @@ export class OpenHead {
 
   /** How far a number of the line may be from the model's. */
   errorOf(value: number): number {
-    return this.exact || !this.pattern ? 0 : (this.pattern.error ?? errorOf(value, this.pattern.precision));
+    return this.exact ? 0 : this.carriedError(value);
+  }
+
+  /** The same, as it travelled. */
+  carriedError(value: number): number {
+    const { pattern } = this;
+    if (!pattern) return 0;
+    // Errors grow with the root of a weight, or in steps of two with its size: their mean is at most twice that of the mean.
+    const [n, slack] = [this.#combine === 'sum' ? this.#values.length : 1, this.#values.length > 1 ? 2 : 1];
+    return pattern.error ?? slack * n * errorOf(value / n, pattern.precision);
+  }
+
+  #patternOf(values: HeadValues): Pattern {
+    if (!isFactors(values)) return new Dense(arrayOf(values)!, this.#causal, this.#signed);
+    const { queries, keys, normaliser, sink, mask } = values;
+    const [q, k, n] = [queries, keys, normaliser].map((part) => arrayOf(part)!);
+    const [s, m] = [sink, mask].map((part) => (part && arrayOf(part)) ?? null);
+    return Factored.of({ ...values, queries: q, keys: k, normaliser: n, sink: s, mask: m }, this.#causal);
   }
 
   #fetch(): (() => void) | undefined {
@@ -117,11 +134,12 @@ export class OpenHead {
   #ask(): (() => void) | undefined {
     // Along a row the question stays the same, and is asked once.
     const [question, pattern] = [this.#question, this.pattern];
-    const { figure, view, head, direction, subject } = untrack(this.#asked);
+    const { figure, view, heads, combine, direction, subject } = untrack(this.#asked);
     const carried = untrack(() => this.#carried);
     if (!figure.live || !pattern || pattern.precision === 'exact' || !carried) return;
     const told = this.#tell((on) => (this.late = on), LATE);
-    figure.ask(view, 'value', { head, [direction === 'by' ? 'key' : 'query']: subject }).then(
+    const which = heads.length > 1 ? { heads, combine } : { head: heads[0] };
+    figure.ask(view, 'value', { ...which, [direction === 'by' ? 'key' : 'query']: subject }).then(
       (answer) => {
         told();
         const whole = answer?.arrays[0]?.data;

@@ -9,31 +9,48 @@ import type { Selection } from '../selection';
 import { errorOf, type NdArray } from '../wire';
 import { say } from '../words';
 
-export type Mode = Curve | 'row';
+export type Mode = Curve | 'row' | 'head';
+
+/** What several heads are made into. */
+export const COMBINES = ['mean', 'max', 'sum'] as const;
+export type Combine = (typeof COMBINES)[number];
 
 /** The scales that `s` goes through. A bend needs its zero at an end (or, signed, in the middle). */
 export function modesOf(scale: Pick<Scale, 'ramp' | 'limits'>): Mode[] {
-  if (scale.ramp === 'signed') return ['linear', 'sqrt', 'row'];
-  return scale.limits[0] === 0 ? ['linear', 'sqrt', 'log', 'row'] : ['linear'];
+  if (scale.ramp === 'signed') return ['linear', 'sqrt', 'row', 'head'];
+  return scale.limits[0] === 0 ? ['linear', 'sqrt', 'log', 'row', 'head'] : ['linear'];
 }
 
-export function scaleOf(scale: Pick<Scale, 'ramp' | 'limits'>, mode: Mode): Scale {
-  if (mode === 'row') return { ramp: scale.ramp, limits: scale.ramp === 'signed' ? [-1, 1] : [0, 1] };
-  return { ...scale, curve: mode };
+/** The scale of a mode; `full` is what its end stands for, where it is not the scale's own. */
+export function scaleOf(scale: Pick<Scale, 'ramp' | 'limits'>, mode: Mode, full?: number): Scale {
+  const end = mode === 'row' ? 1 : full;
+  const limits: [number, number] =
+    end === undefined ? scale.limits : scale.ramp === 'signed' ? [-(end || 1), end || 1] : [0, end || 1];
+  return { ramp: scale.ramp, limits, curve: mode === 'row' || mode === 'head' ? undefined : mode };
 }
 
-export function scaleLabel(quantity: string, mode: Mode): string {
-  return mode === 'row' ? say('attention.perRow') : `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
+export function scaleLabel(quantity: string, mode: Mode, full: number): string {
+  if (mode === 'row') return say('attention.perRow');
+  if (mode === 'head') return say('attention.full', { quantity, limit: Number(full.toPrecision(3)) });
+  return `${quantity}, ${mode === 'sqrt' ? '√' : mode}`;
 }
 
-/** The head picked in the figure's selection, if it is one of these. */
-export function openHead(heads: Head[], selection: Selection, otherwise: number): number {
-  const [layer, head] = [selection.layers[0], selection.heads[0]];
-  if (layer === undefined && head === undefined) return otherwise;
-  const found = heads.findIndex(
-    (item) => item.layer === (layer ?? heads[otherwise].layer) && item.head === (head ?? heads[otherwise].head),
-  );
-  return found < 0 ? otherwise : found;
+/**
+ * The heads picked in the figure's selection, in that order: layers and heads of one length go together, of others every
+ * combination counts, and an axis on which nothing is picked is that of the head that is open otherwise.
+ */
+export function openHeads(heads: Head[], selection: Selection, otherwise: number): number[] {
+  const { layer, head } = heads[otherwise];
+  const [layers, numbers] = [selection.layers, selection.heads];
+  if (!layers.length && !numbers.length) return [otherwise];
+  const [downs, acrosses] = [layers.length ? layers : [layer], numbers.length ? numbers : [head]];
+  const pairs =
+    downs.length === acrosses.length
+      ? downs.map((layer, i) => [layer, acrosses[i]])
+      : downs.flatMap((layer) => acrosses.map((head) => [layer, head]));
+  const place = new Map(heads.map((item, i) => [`${item.layer} ${item.head}`, i]));
+  const found = pairs.map(([layer, head]) => place.get(`${layer} ${head}`)).filter((i) => i !== undefined);
+  return found.length ? [...new Set(found)] : [otherwise];
 }
 
 /**
@@ -82,6 +99,7 @@ export function exactness(
   { precision, error: bound }: Pick<Pattern, 'precision' | 'error'>,
   answered: boolean,
   limit: number,
+  errorAt = (value: number) => errorOf(value, precision),
 ): string {
   if (precision === 'exact') return say(inDecimals(limit) ? 'attention.exact4' : 'attention.exact');
   const factors = bound !== undefined;
@@ -90,13 +108,20 @@ export function exactness(
   if (answered) return say('attention.live', { precision: name });
   // A measured bound is rounded up: what is said then holds.
   if (factors) return say('attention.bound', { precision: name, error: Math.ceil(bound * 1e5) / 1e5 });
-  const error = Number(errorOf(limit, precision).toPrecision(1));
+  const error = Number(errorAt(limit).toPrecision(1));
   return say('attention.error', { precision: name, error, limit: tick(limit) });
 }
 
 /** All keys of the view and what they do. */
-export function keysOf(several: boolean): [key: string, what: string][] {
+export function keysOf(several: boolean, heads: boolean): [key: string, what: string][] {
   const texts: [string, string][] = [[', .', say('attention.key.texts')]];
+  const grid: [string, string][] = [
+    ['[ ]', say('attention.key.heads')],
+    ['{ }', say('attention.key.layers')],
+    ['Shift ← →', say('attention.key.several')],
+    ['Ctrl ← → Space', say('attention.key.lead')],
+    ['c', say('attention.key.combine')],
+  ];
   return [
     ['← → ↑ ↓', say('attention.key.arrows')],
     ['Home End', say('attention.key.ends')],
@@ -106,8 +131,7 @@ export function keysOf(several: boolean): [key: string, what: string][] {
     ['t', say('attention.key.turn')],
     ['s', say('attention.key.scale')],
     ['m', say('keys.spaces')],
-    ['[ ]', say('attention.key.heads')],
-    ['{ }', say('attention.key.layers')],
+    ...(heads ? grid : []),
     ...(several ? texts : []),
   ];
 }

@@ -1,6 +1,7 @@
 /** What mechviz/views/attention.py sends: a sheet for every stack and text, one of which is shown at a time. */
 import { LazyArray } from '../figure.svelte';
 import type { Head } from '../parts/headgrid';
+import type { OverJson, RolesJson, ScoresJson } from '../parts/headscores';
 import type { HeadValues } from '../parts/openhead.svelte';
 import type { Total } from '../parts/rowreadout';
 import type { Scale } from '../scale';
@@ -20,8 +21,17 @@ export interface AttentionProps {
   /** [head, row, column], each cell the largest of `thumb_step` × `thumb_step` weights; null for a single head. */
   thumbs: NdArray | LazyArray | null;
   thumb_step: number;
-  /** [head, entropy · distance · previous token · first token]; null where rows are no probabilities. */
-  statistics: NdArray | null;
+  /** Why a row of the grid has no heads; null where all have some. */
+  reasons: (string | null)[] | null;
+  /** The largest size of a weight, by head. */
+  peaks: NdArray | LazyArray;
+  /** Null where rows are no probabilities. */
+  scores: ScoresJson | null;
+  /** Null of one text, or where texts have not the same heads. */
+  over?: OverJson | null;
+  roles: RolesJson | null;
+  /** What heads read from role to role in this text, [head, reads, is read]. */
+  role_weights?: NdArray | LazyArray;
   causal: boolean;
   probabilities: boolean;
   /** "attention probability" */
@@ -45,7 +55,7 @@ export interface HeadJson extends Head {
 }
 
 /** What mechviz/views/_attention_sheet.py sends of one stack and text. */
-export type SheetJson = Omit<AttentionProps, 'frame' | 'quantity' | 'scale' | 'heads'> & {
+export type SheetJson = Omit<AttentionProps, 'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles'> & {
   /** Null for a further text whose heads stand where those of the first do; their numbers then are in `values`. */
   heads: HeadJson[] | null;
   /** [head, query, key] */
@@ -54,7 +64,7 @@ export type SheetJson = Omit<AttentionProps, 'frame' | 'quantity' | 'scale' | 'h
   counts?: Record<number, Pick<HeadJson, 'nan' | 'above' | 'below'>>;
 };
 
-export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 'scale'> {
+export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 'scale' | 'roles'> {
   /** Stack by stack, and in each text by text. */
   sheets: SheetJson[];
   /** Names of the stacks; [""] where there is one. */
@@ -63,6 +73,8 @@ export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 
   texts: string[];
   /** The stack that is shown at first. */
   part: number;
+  /** Scores over the texts, by stack. */
+  over_texts: (OverJson | null)[];
 }
 
 export type Props = AttentionProps | SheetsJson;
@@ -79,9 +91,10 @@ export function openText(props: Props, selection: Selection): number {
 /** What is shown, as a view of one text has it. */
 export function sheetOf(props: Props, part: number, text: number): AttentionProps {
   if (!isSheets(props)) return props;
-  const { frame, quantity, scale, sheets, texts } = props;
+  const { frame, quantity, scale, roles, sheets, texts } = props;
   const [sheet, first] = [sheets[part * texts.length + text], sheets[part * texts.length]];
-  return { ...sheet, frame, quantity, scale, heads: sheet.heads ?? headsOf(sheet, first.heads!) };
+  const heads = sheet.heads ?? headsOf(sheet, first.heads!);
+  return { ...sheet, frame, quantity, scale, roles, heads, over: props.over_texts[part] };
 }
 
 /** Heads that travel together, each with its part of the numbers once these are here. */

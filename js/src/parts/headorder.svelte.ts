@@ -1,0 +1,61 @@
+/** Which scores are shown, and which heads in which order: what the reader sets about a grid of heads. */
+import type { NdArray } from '../wire';
+import { ranked, rolePairs, scoresOf, type Order, type OverJson, type RolesJson, type Score } from './headscores';
+
+/** What there is to choose from. */
+export interface Choices {
+  names: string[];
+  /** Of the text that is open; undefined while they are on their way. */
+  values: NdArray | undefined;
+  over: OverJson | null;
+  roles: RolesJson | null;
+  /** What heads of the open text read from role to role. */
+  roleWeights: NdArray | undefined;
+}
+
+export class HeadOrder {
+  /** Id of the score that heads are ranked and filtered by; "" for none. */
+  by = $state('');
+  order = $state<Order>('down');
+  limit = $state<number | null>();
+  /** The first token counts. */
+  first = $state(true);
+  /** Mean over all texts, where there are several. */
+  overTexts = $state(true);
+  /** Heads as points by two scores. */
+  finder = $state(false);
+  across = $state('previous');
+  up = $state('induction');
+
+  #given: () => Choices;
+  scores = $derived.by((): Score[] => {
+    const { names, values, over } = this.#given();
+    return over && this.overTexts
+      ? scoresOf(names, over.mean, over.spread, this.first)
+      : scoresOf(names, values, undefined, this.first);
+  });
+  pairs = $derived.by((): Score[] => {
+    const { roles, roleWeights } = this.#given();
+    if (!roles) return [];
+    return this.overTexts ? rolePairs(roles, roles.mean, roles.spread) : rolePairs(roles, roleWeights, null);
+  });
+  all = $derived([...this.scores, ...this.pairs]);
+  score = $derived(this.all.find(({ id }) => id === this.by));
+  /** Heads in the order of the score, or in their places but without those beyond the limit; undefined for all. */
+  shown = $derived(this.score && ranked(this.score, this.order, this.limit ?? undefined));
+  /** Heads leave their places. */
+  ranks = $derived(this.score !== undefined && this.order !== 'place');
+
+  constructor(given: () => Choices) {
+    this.#given = given;
+  }
+
+  turn(): void {
+    this.order = this.order === 'down' ? 'up' : this.order === 'up' ? 'place' : 'down';
+  }
+
+  /** The score of this name, else the first there is. */
+  named(name: string): Score | undefined {
+    return this.all.find(({ id }) => id === name) ?? this.all[0];
+  }
+}
