@@ -483,6 +483,16 @@ def test_the_kernel_answers_for_factored_patterns(monkeypatch):
     )
 
 
+def test_the_peak_of_a_causal_head_is_not_that_of_its_first_query():
+    # Query 0 has only itself to read: 1 in every head.
+    got = decoded(props(mv.attention(WORDS, PATTERN[0]))["peaks"])
+    np.testing.assert_allclose(got, [head[1:].max() for head in PATTERN[0]])
+    whole = softmax(2, N, N, causal=False)
+    np.testing.assert_allclose(decoded(props(mv.attention(WORDS, whole))["peaks"]), whole.max(axis=(1, 2)))
+    assert decoded(props(mv.attention(WORDS, [[[np.nan] * N] * N]))["peaks"]) == [0]
+    np.testing.assert_allclose(decoded(props(mv.attention(["a"], [[[-3.0]]]))["peaks"]), [3])
+
+
 # --- the numbers of a head
 
 

@@ -936,3 +936,31 @@ test('thousands of thumbnails are painted in slices, all of them', async () => {
     ]);
   }
 });
+
+test('heads by rank scroll, and only what is in sight is painted', async () => {
+  const [layers, across] = [20, 10];
+  const count = layers * across;
+  // The share that query 1 reads of key 0 is the index of the head: so is its entropy, 1.4 + i.
+  const heads = Array.from({ length: count }, (_, i) => [1, 0, i / count, 1 - i / count]);
+  await show({ heads, words: ['a', ' b'], layers });
+  await userEvent.selectOptions(root.querySelector('select')!, 'entropy');
+  await vi.waitFor(() => expect(grid().querySelectorAll('.name').length).toBeGreaterThan(10));
+  expect(grid().clientHeight).toBeLessThan(520);
+  expect(grid().querySelectorAll('.name').length).toBeLessThan(60);
+  const ratio = devicePixelRatio;
+  const color = (y: number) => {
+    const canvas = grid().querySelector('canvas')!;
+    return [...canvas.getContext('2d')!.getImageData(8 * ratio, y * ratio, 1, 1).data].slice(0, 3);
+  };
+  const table = lut(figure.host, 'ink');
+  expect(color(3 + 45)).toEqual([...colorAt(table, (count - 1) / count)]);
+  grid().focus();
+  await userEvent.keyboard('{Control>}{ArrowDown>30/}{/Control}'); // to the end
+  await vi.waitFor(() => expect(grid().scrollTop).toBeGreaterThan(1000));
+  await settled(50);
+  const last = [...grid().querySelectorAll('.name')].at(-1)!.getBoundingClientRect();
+  expect(last.bottom).toBeLessThan(grid().getBoundingClientRect().bottom + 20);
+  // Of a row that is cut off, what is in sight: of the query 0 of its heads, which reads itself.
+  grid().scrollTop = 20;
+  await vi.waitFor(() => expect(color(1)).toEqual([...colorAt(table, 1)]));
+});

@@ -157,7 +157,7 @@ def sheet_props(
         "columns": own,
         "thumbs": replace(thumbs, lazy=True) if thumbs and like else thumbs,
         "thumb_step": math.ceil(max(len(sheet.text), len(sheet.key_text)) / sheet.thumb),
-        "peaks": wire.Array(np.array([max(s.high, -s.low) for s in sheet.found]), lazy=like is not None),
+        "peaks": wire.Array(np.array([s.peak for s in sheet.found]), lazy=like is not None),
         "scores": sheet.scores.to_props(lazy=like is not None) if sheet.probabilities else None,
         "causal": sheet.causal,
         "probabilities": sheet.probabilities,

@@ -24,6 +24,7 @@ class Summary:
     Attributes:
         low: Smallest finite weight within the mask (0 if there is none).
         high: Largest finite weight.
+        peak: Largest size of a finite weight; under a causal mask the first query, which has only itself to read, aside.
         finite: No weight is NaN or infinite.
         nan: How many weights are NaN.
         row_sums: Smallest and largest sum of a row.
@@ -32,6 +33,7 @@ class Summary:
 
     low: float
     high: float
+    peak: float
     finite: bool
     nan: int
     row_sums: tuple[float, float]
@@ -68,12 +70,18 @@ def summarise(weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None
     return Summary(
         low=low,
         high=high,
+        peak=_peak(weights[1:] if causal and len(weights) > 1 else weights, finite),
         finite=finite,
         nan=nan,
         row_sums=(float(sums.min()), float(sums.max())),
         # Zeros above the diagonal are larger than no weight of 0 or more.
         thumb=pool(weights, thumb, rule=rule or ("max" if low >= 0 else "absmax"), causal=causal and low < 0),
     )
+
+
+def _peak(weights: np.ndarray, finite: bool) -> float:
+    numbers = weights if finite else weights[np.isfinite(weights)]
+    return float(max(numbers.max(), -numbers.min())) if numbers.size else 0.0
 
 
 def above_diagonal(weights: np.ndarray) -> Iterator[np.ndarray]:

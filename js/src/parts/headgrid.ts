@@ -62,7 +62,12 @@ interface GridOptions {
   lines?: number;
   /** No labels on the sides: every thumbnail has its own. */
   loose?: boolean;
+  /** Some rows have words in place of heads. */
+  worded?: boolean;
 }
+
+/** A row of words. */
+const WORDS = 16;
 
 /** The grid for a width; `largest` is the pitch that it grows to, `shape` the queries and keys of a pattern. */
 export function gridOf(
@@ -71,7 +76,7 @@ export function gridOf(
   heads: number,
   largest: number,
   shape: readonly [queries: number, keys: number],
-  { groups = false, lines = 0, loose = false }: GridOptions = {},
+  { groups = false, lines = 0, loose = false, worded = false }: GridOptions = {},
 ): GridPlan {
   const label = loose ? 0 : LABEL;
   const pitch = Math.max(4, Math.min(largest, Math.floor((width - label) / heads)));
@@ -81,7 +86,7 @@ export function gridOf(
   const written = thumb >= WRITTEN ? lines : 0;
   // Thumbnails keep the shape of their pattern.
   const side = (count: number) => Math.max(3, Math.round((thumb * count) / Math.max(...shape)));
-  const pitchDown = side(shape[0]) + gap + written * LINE;
+  const pitchDown = Math.max(worded ? WORDS : 0, side(shape[0]) + gap + (written ? written * LINE + 2 : 0));
   return {
     pitch,
     pitchDown,
@@ -112,6 +117,11 @@ export function rankedGrid(
   const columns = Math.max(1, Math.floor((width + 2) / pitch));
   const rows = Math.max(1, Math.ceil(count / columns));
   return gridOf(columns * pitch, rows, columns, pitch, shape, { loose: true, lines });
+}
+
+/** As high as ranked heads may be before they scroll: whole rows, and so much of the next one that it is seen to be there. */
+export function tallestOf(plan: GridPlan): number {
+  return plan.top + Math.max(1, Math.floor(440 / plan.pitchDown)) * plan.pitchDown + 20;
 }
 
 /** Whether a grid of so many heads is readable beside the map, in a column of this width. */

@@ -17,7 +17,7 @@ export class HeadOrder {
   /** Id of the score that heads are ranked and filtered by; "" for none. */
   by = $state('');
   order = $state<Order>('down');
-  limit = $state<number | null>();
+  limit = $state<number>();
   /** The first token counts. */
   first = $state(true);
   /** Mean over all texts, where there are several. */
@@ -42,12 +42,18 @@ export class HeadOrder {
   all = $derived([...this.scores, ...this.pairs]);
   score = $derived(this.all.find(({ id }) => id === this.by));
   /** Heads in the order of the score, or in their places but without those beyond the limit; undefined for all. */
-  shown = $derived(this.score && ranked(this.score, this.order, this.limit ?? undefined));
+  shown = $derived(this.score && ranked(this.score, this.order, this.limit));
   /** Heads leave their places. */
   ranks = $derived(this.score !== undefined && this.order !== 'place');
 
   constructor(given: () => Choices) {
     this.#given = given;
+  }
+
+  /** As it is written; what is no number is no limit. */
+  setLimit(text: string): void {
+    const value = Number.parseFloat(text.replace(',', '.').replace('\u2212', '-'));
+    this.limit = Number.isNaN(value) ? undefined : value;
   }
 
   turn(): void {

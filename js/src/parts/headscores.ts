@@ -68,18 +68,26 @@ export function scoresOf(names: string[], mean: NdArray | undefined, spread?: Nd
 }
 
 /** Every pair of two roles of which some head has a number: "END → IO". */
-export function rolePairs({ names }: RolesJson, mean: NdArray | undefined, spread: NdArray | null): Score[] {
+export function rolePairs(
+  { names, positions, counts }: RolesJson,
+  mean: NdArray | undefined,
+  spread: NdArray | null,
+): Score[] {
   if (!mean) return [];
-  const [heads, n] = mean.shape;
+  const [heads, across] = mean.shape;
   return names
     .flatMap((_, i) => names.map((_, k) => [i, k] as const))
     .map((roles): Score | undefined => {
       const [i, k] = roles;
-      const column = ({ data }: NdArray) => Float64Array.from({ length: heads }, (_, h) => data[(h * n + i) * n + k]);
+      const column = ({ data }: NdArray) =>
+        Float64Array.from({ length: heads }, (_, h) => data[(h * across + i) * across + k]);
       const values = column(mean);
       if (i === k || values.every(Number.isNaN)) return undefined;
       const label = `${names[i]} → ${names[k]}`;
-      const title = say('score.role.long', { from: names[i], to: names[k] });
+      const reads = say('score.role.long', { from: names[i], to: names[k] });
+      // Of roles that are not in every text, or stand in the other order there, fewer count.
+      const n = spread && counts ? counts[i][k] : positions.length;
+      const title = spread ? say('score.role.texts', { title: reads, n, all: positions.length }) : reads;
       const rest = { spread: spread ? column(spread) : undefined, roles };
       return { id: label, label, title, unit: '', decimals: 2, values, ...rest };
     })

@@ -23,7 +23,7 @@ export interface AttentionProps {
   thumb_step: number;
   /** Why a row of the grid has no heads; null where all have some. */
   reasons: (string | null)[] | null;
-  /** The largest size of a weight, by head. */
+  /** The largest size of a weight, by head; under a causal mask without the first query, which has only itself to read. */
   peaks: NdArray | LazyArray;
   /** Null where rows are no probabilities. */
   scores: ScoresJson | null;
