@@ -27,6 +27,7 @@ from mechviz.views.bars import bars
 from mechviz.views.heatmap import heatmap
 from mechviz.views.lens import lens
 from mechviz.views.lines import lines
+from mechviz.views.live import live
 from mechviz.views.neurons import neurons
 from mechviz.views.predictions import predictions
 from mechviz.views.scatter import scatter
@@ -63,6 +64,7 @@ __all__ = [
     "knock_out",
     "lens",
     "lines",
+    "live",
     "load",
     "neurons",
     "output",

@@ -14,7 +14,7 @@ STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "mechviz.js"
 # With the larger views, for figures that hold one of them: the files of js/src/views/lab.
 LAB = STATIC / "mechviz-lab.js"
-LAB_KINDS = frozenset({"neurons"})
+LAB_KINDS = frozenset({"live", "neurons"})
 # With all of Svelte's runtime as well, for figures that hold a user's component.
 FULL = STATIC / "mechviz-full.js"
 MISSING = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from mechviz._visible import prose
 from mechviz.selection import Selection
 
+Place = Literal["live", "twin", "file"]
 Note = Mapping[str, Any]
 
 NOTE_HEIGHT = 20  # CSS pixels of a note below the picture
@@ -27,6 +28,12 @@ class Spec:
     height: Callable[[int], int] = lambda width: 400
     # Modules of a user's component by key (mechviz/_svelte/link.py); the figure then needs the full bundle.
     code: Mapping[str, str] = field(default_factory=dict)
+    # Further props in a file, which holds what no kernel will answer; True for a twin, which is made at every display.
+    saved: Callable[[bool], Mapping[str, Any]] | None = None
+
+    def props_in(self, place: Place) -> Mapping[str, Any]:
+        """What the component is given in a live widget, a twin or a file."""
+        return self.props if self.saved is None or place == "live" else {**self.props, **self.saved(place == "twin")}
 
     def noted(self, notes: Sequence[Note]) -> Spec:
         """The picture with notes in it."""

@@ -17,7 +17,7 @@ from mechviz._visible import prose
 from mechviz.bundle import LAB, bundle_for
 from mechviz.page import PageFigure, html_page, page_figure
 from mechviz.selection import Selection
-from mechviz.spec import Note, Spec, note_of
+from mechviz.spec import Note, Place, Spec, note_of
 from mechviz.version import __version__
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class View(Files):
         still: Callable[[], str] = lambda: "",
         height: Callable[[int], int] = lambda width: 400,
         selection: Mapping[str, Any] | None = None,
+        saved: Callable[[bool], Mapping[str, Any]] | None = None,
     ) -> View:
         """One picture, for display functions.
 
@@ -94,6 +95,8 @@ class View(Files):
             still: HTML of the picture without scripts: an ``<img>``, or spans with background colours.
             height: Estimated height in CSS pixels at a width.
             selection: What is picked at first, such as ``{"layers": [1], "heads": [0]}``.
+            saved: Called when a file is written: what to give the component there beside `props`, such as the answers
+                that no kernel will give. Its argument is True for a twin, which is made at every display.
         """
         if not isinstance(title, str):
             raise TypeError(f"title must be a string; got a {type(title).__name__}")
@@ -109,7 +112,8 @@ class View(Files):
             # What the browser puts into the files that it makes.
             "made": {"mechviz": __version__, "provenance": figure_file.plain(provenance)},
         }
-        spec = Spec(kind, {**props, "frame": frame}, provenance, answers or {}, still, height)
+        given = {**props, "frame": frame}
+        spec = Spec(kind, given, provenance, answers or {}, still, height, saved=saved)
         return cls(spec=spec, selection=selection)
 
     @property
@@ -127,8 +131,10 @@ class View(Files):
     def on_select(self, f: Callable[[Selection], Any]) -> Callable[[], None]:
         """Call ``f(selection)`` whenever the reader picks something in the picture; returns a function that stops it.
 
-        It runs on the thread that also answers the browser, beside a running cell; of several picks made while it was
-        still busy it sees the last.
+        It does not run on the thread of the cells: in a Jupyter kernel it runs on the one named "mechviz", which also
+        answers the browser, at any moment of a running cell; take a lock round what cells change too, and let it be
+        quick. Of several picks made while it was still busy it sees the last. In marimo, Pyodide and plain Python, which
+        have no such thread, it runs where the message arrives.
         """
         call = worker.Newest(lambda: f(self._selection))
 
@@ -148,6 +154,9 @@ class View(Files):
 
     def update(self, **changes: Any) -> None:
         """Show the picture with some arguments changed, where it stands; arrays that did not change are not resent.
+
+        It may be called as often as a loop turns: what is displayed follows at most 20 times a second, and the last call
+        is always shown, also after the cell has ended.
 
         Raises:
             TypeError: the view is a row or column (update the views in it), or an argument does not exist.
@@ -238,9 +247,9 @@ class View(Files):
         """The picture as HTML without scripts, for where none may run."""
         return "".join(f'<div style="margin:0 0 16px">{spec.still()}</div>' for spec in self._specs())
 
-    def flat(self) -> tuple[dict[str, Any], dict[str, tuple[str, Mapping[str, Any]]]]:
+    def flat(self, place: Place = "live") -> tuple[dict[str, Any], dict[str, tuple[str, Mapping[str, Any]]]]:
         """The layout, and kind and props of each view by id (the place in reading order)."""
-        views = {str(i): (spec.kind, spec.props) for i, spec in enumerate(self._specs())}
+        views = {str(i): (spec.kind, spec.props_in(place)) for i, spec in enumerate(self._specs())}
         return self._layout_of(iter(range(len(views)))), views
 
     def code(self) -> dict[str, str]:
@@ -269,7 +278,7 @@ class View(Files):
         return {**self._layout, "items": [child._layout_of(ids) for child in self._children]}
 
     def _page_figure(self, lazy_bytes: int | None = None, paper: export.Paper | None = None) -> PageFigure:
-        layout, views = self.flat()
+        layout, views = self.flat("file" if lazy_bytes is None else "twin")
         provenance = [{"view": spec.kind, **spec.provenance} for spec in self._specs()]
         selection = self._selection.to_dict()
         figure = page_figure(layout, views, selection, provenance, lazy_bytes=lazy_bytes, code=self.code())
@@ -283,7 +292,7 @@ class View(Files):
         layout, _ = self.flat()
         views = {
             str(i): figure_file.ViewData(
-                spec.kind, spec.props, spec.provenance, {width: spec.height(width) for width in _WIDTHS}
+                spec.kind, spec.props_in("file"), spec.provenance, {width: spec.height(width) for width in _WIDTHS}
             )
             for i, spec in enumerate(self._specs())
         }
@@ -319,11 +328,12 @@ class View(Files):
             stops.callback(self._selection.watch(listener))
         self._unwatch = stops.close
 
-    def _changed(self) -> None:
+    def _changed(self, *, now: bool = False) -> None:
+        """See that what is displayed follows; `now`: before this returns, for answers on the worker's thread."""
         if self._widget is not None:
-            self._widget.refresh()
+            self._widget.refresh.now() if now else self._widget.refresh()
         for parent in list(self._parents):
-            parent._changed()
+            parent._changed(now=now)
 
     def _title(self) -> str:
         titles = [str(spec.props["frame"]["title"]) for spec in self._specs()]
@@ -365,16 +375,9 @@ def display(function: F) -> F:
         view._call = (function, dict(signature.bind(*args, **kwargs).arguments))
         return view if selection is None else linked(view, selection)
 
-    remembering.__signature__ = linkable(signature)  # type: ignore[attr-defined]
-    return remembering  # type: ignore[return-value]
-
-
-def linkable(signature: inspect.Signature) -> inspect.Signature:
-    """The signature of a display function with ``selection=`` after its own arguments."""
     own = inspect.Parameter("selection", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Selection | None")
-    parameters = list(signature.parameters.values())
-    end = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return signature.replace(parameters=[*parameters[:end], own, *parameters[end:]])
+    remembering.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore
+    return remembering  # type: ignore[return-value]
 
 
 def linked(view: View, selection: Selection) -> View:

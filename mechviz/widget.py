@@ -75,6 +75,7 @@ class FigureWidget(anywidget.AnyWidget):
         """Encode the first picture and open the widget."""
         self._view = view
         self._table = _ArrayTable()
+        self._version = 0
         self._unwatch: Callable[[], None] = lambda: None
         self._origin: str | None = None
         figure = self._assemble()
@@ -128,7 +129,10 @@ class FigureWidget(anywidget.AnyWidget):
         filled = {id: {"kind": kind, "props": wire.replace(props, refer, id)} for id, (kind, props) in views.items()}
         figure = {"layout": layout, "views": filled, "arrays": self._table.headers(), "selection": {}}
         shared = self._view.selection.shared_id
-        return figure | {"style": current_style().to_json()} | ({"selection_id": shared} if shared else {})
+        # Counted, so that a picture that was overtaken on its way is dropped (js/src/figure.svelte.ts).
+        self._version += 1
+        figure |= {"style": current_style().to_json(), "version": self._version}
+        return figure | ({"selection_id": shared} if shared else {})
 
     def _on_browser_selection(self, change: Any) -> None:
         picked = dict(change["new"])

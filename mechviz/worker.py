@@ -35,6 +35,11 @@ def threaded() -> bool:
     return getattr(shell, "kernel", None) is not None and sys.platform != "emscripten"
 
 
+def is_here() -> bool:
+    """Whether this is the thread that jobs run on."""
+    return not threaded() or threading.current_thread() is _thread
+
+
 def drain(timeout: float = 10.0) -> bool:
     """Wait until all jobs submitted so far are done; False if that takes longer."""
     if _thread is None:
@@ -72,6 +77,11 @@ class Newest:
             timer.start()
         else:
             submit(self._run)
+
+    def now(self) -> None:
+        """Run the job before this returns; on the worker's thread only, where no other run can be going on."""
+        self._earliest = time.monotonic() + self._interval
+        self._job()
 
     def _run(self) -> None:
         with self._lock:

@@ -56,6 +56,7 @@ PYTHON_FLOORS = [
     ["document", "figures"],
     ["_svelte/*"],
     ["views/*", "svelte"],
+    ["views/live"],
 ]
 # What stands beside the views, and the little that each may know of the rest.
 VOCABULARY = [
@@ -118,8 +119,10 @@ def matches(name: str, patterns: list[str]) -> bool:
 
 
 def floor_of(name: str, floors: list[list[str]]) -> int | None:
-    """The floor of a file: the first list that names it, so `views/types` can stand before `views/*`."""
-    return next((level for level, patterns in enumerate(floors) if matches(name, patterns)), None)
+    """The floor of a file: the list that has its very name, else the first with a pattern that fits."""
+    named = (level for level, patterns in enumerate(floors) if name in patterns)
+    fits = (level for level, patterns in enumerate(floors) if matches(name, patterns))
+    return next(chain(named, fits), None)
 
 
 def python_imports(package: Path, *, for_types: bool = True) -> dict[str, set[str]]:

@@ -12,6 +12,8 @@ export interface FigureJson {
   views: Record<string, ViewJson>;
   arrays: Record<string, Header>;
   selection: Partial<Selection>;
+  /** Of several figures for one place the one with the larger number is newer; a transport may swap two. */
+  version?: number;
   /** Selections with one id are one selection, also across cells. */
   selection_id?: string;
   /** Defaults of `mv.style`. */
@@ -110,6 +112,7 @@ export class Figure implements Sharer {
   #lazies = new Map<string, LazyArray>();
   #arrays = new Map<string, NdArray>();
   #updates = 0;
+  #version = 0;
 
   constructor(
     readonly backend: Backend,
@@ -140,6 +143,9 @@ export class Figure implements Sharer {
 
   /** Take a new figure from Python; resolves when every array of the first picture is here. */
   async update(json: FigureJson): Promise<void> {
+    const version = json.version ?? this.#version;
+    if (version < this.#version) return;
+    this.#version = version;
     const mine = ++this.#updates;
     if (json.code) this.code = json.code;
     const eager = Object.entries(json.arrays).filter(([, header]) => !header.lazy);

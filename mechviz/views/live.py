@@ -1,0 +1,252 @@
+"""`mv.live`: a text box over any view of it, made anew as one types."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mechviz import worker
+from mechviz._visible import prose
+from mechviz.selection import Selection
+from mechviz.spec import Spec
+from mechviz.view import View
+from mechviz.views.tokens import tokens
+
+log = logging.getLogger("mechviz")
+
+_Held = dict[tuple[Any, ...], list[float]]
+
+
+class Live(View):
+    """A text box and the view of what stands in it; `live` makes one.
+
+    Attributes:
+        error: What went wrong with the newest text, or ""; the picture is then still that of `text`.
+    """
+
+    def __init__(self, f: Callable[..., View], text: str, controls: Mapping[str, Any], title: str) -> None:
+        """Use `live`."""
+        self._f, self._controls, self._heading = f, dict(controls), title
+        self._takes_selection = "selection" in inspect.signature(f).parameters and "selection" not in controls
+        self._turn = threading.RLock()  # a cell may set the text while the reader types
+        self._held: _Held = {}
+        self._stop: Callable[[], None] = lambda: None
+        self.error = ""
+        self._text, self._took = text, 0.0
+        first = self._run(text, Selection())
+        self._hold(first)
+        super().__init__(layout={"kind": "column"}, children=[self._box(), first])
+        self._again = worker.Newest(lambda: self._answer({"text": self._text}))
+        for control in self._controls.values():
+            control.observe(lambda _change: self._again(), names="value")
+
+    @property
+    def text(self) -> str:
+        """What the picture shows; assign to it to show another text.
+
+        Raises:
+            Exception: (on assigning) whatever the function raises; the picture stays.
+        """
+        return self._text
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.update(text=text)
+
+    @property
+    def view(self) -> View:
+        """The view that the function has made of `text`."""
+        return self._children[1]
+
+    def update(self, **changes: Any) -> None:
+        """Show another text, or the same by another function: ``update(text="...")``, ``update(f=...)``.
+
+        Raises:
+            TypeError: another argument.
+            Exception: whatever the function raises; the picture stays.
+        """
+        unknown = set(changes) - {"text", "f"}
+        if unknown:
+            raise TypeError(f"a live view is updated by text= and f=; got {', '.join(sorted(unknown))}")
+        with self._turn:
+            before, self._f = self._f, changes.get("f", self._f)
+            text = changes.get("text", self._text)
+            try:
+                made = self._run(text, self._selection)
+            except BaseException:
+                self._f = before
+                raise
+            self._show(text, made)
+
+    def _run(self, text: str, selection: Selection) -> View:
+        """The view of a text; how long it took is kept."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string; got a {type(text).__name__}")
+        values = {name: control.value for name, control in self._controls.items()}
+        if self._takes_selection:
+            values["selection"] = selection
+        began = time.perf_counter()
+        made = self._f(text, **values)
+        if not isinstance(made, View):
+            raise TypeError(f"f must return a view, as mv.tokens(...) does; it returned a {type(made).__name__}")
+        self._took = time.perf_counter() - began
+        return made
+
+    def _answer(self, asked: Mapping[str, Any]) -> None:
+        """Show what the reader has typed; what goes wrong is said above the picture, which stays."""
+        with self._turn:
+            if asked.get("reset"):
+                self._held = {}
+            try:
+                self._show(asked["text"], self._run(asked["text"], self._selection))
+            except Exception as error:
+                log.debug("mv.live: no view of %r", asked["text"], exc_info=True)
+                self.error = f"{type(error).__name__}: {error}"
+                self._children = [self._adopted(self._box()), self._children[1]]
+                self._changed(now=worker.is_here())
+
+    def _show(self, text: str, made: View) -> None:
+        self.error, self._text = "", text
+        self._hold(made)
+        self._children[1]._parents.discard(self)
+        self._children = [self._adopted(self._box()), self._adopted(made)]
+        self._changed(now=worker.is_here())
+
+    def _adopted(self, child: View) -> View:
+        child._parents.add(self)
+        child._share(self._selection)
+        return child
+
+    def _share(self, selection: Selection) -> None:
+        super()._share(selection)
+        self._stop()
+        if self._takes_selection:
+            self._stop = selection.watch(lambda _source: self._again())
+
+    def _hold(self, made: View) -> None:
+        """Widen the limits of its colour scales to those of all texts so far."""
+        for index, view in enumerate(_leaves(made)):
+            spec = view._spec
+            assert spec is not None
+            view._spec = dataclasses.replace(
+                spec, props=_widened(spec.props, (index, spec.kind, _named(spec)), self._held)
+            )
+
+    def _box(self) -> View:
+        props = {
+            "text": prose(self._text),
+            "error": prose(self.error) or None,
+            "took": self._took * 1000,
+            "saved": False,
+            "controls": [[name, prose(str(control.value))] for name, control in self._controls.items()],
+        }
+        return View.of(
+            "live",
+            props,
+            title=self._heading,
+            answers={"run": self._answer},
+            still=lambda: f"<p><b>{_escaped(self._heading)}</b> {_escaped(self._text)}</p>",
+            height=lambda width: 44,
+            # Nobody answers in a file, an error is of a text that is not the one shown, and equal pictures are equal files.
+            saved=lambda twin: {"saved": True, "error": None, "took": 0.0},
+        )
+
+    def _ipython_display_(self) -> None:
+        if self._controls:
+            from IPython.display import display as show
+
+            show(*self._controls.values())
+        super()._ipython_display_()
+
+
+def live(f: Callable[..., View], text: str = "", *, title: str = "Text", **controls: Any) -> Live:
+    """A text box over a view that follows as one types: the picture that ``f`` makes of the text, at every key.
+
+    ``f`` runs in the kernel, on the thread that answers the browser, one text at a time: while it is busy only the newest
+    text waits, and when it takes longer than a moment it begins once one pauses (for as long as it last took, at most
+    0.3 s). The picture is never that of an older text than the one before; while it is behind, that is said. An error of
+    ``f`` is shown in place, and the last good picture stays. The time from key to picture stands beside the box.
+
+    Colours mean the same from key to key: limits of a scale only grow, to hold every text so far; ``reset scale`` (the
+    key Alt-R in the box) begins again with the present text. Limits that ``f`` itself gives are left as they are.
+
+    It is a view like any other: it goes into `mechviz.row` and `mechviz.column`, and a saved page shows the last picture
+    with its text. Typing needs a kernel; a host that hears nothing while a cell runs answers after it.
+
+    Args:
+        f: ``f(text) -> view``, such as ``lambda text: mv.tokens(model.trace(text).tokens, ...)``. If it has a parameter
+            ``selection`` it is given the reader's selection, and runs again when that changes. It must not change what
+            cells change at the same time.
+        text: What stands in the box at first.
+        title: The name of the box.
+        controls: Arguments of ``f`` that the reader sets: widgets of ipywidgets by the name of the argument, shown above;
+            ``f`` is given their values and runs again when one changes.
+
+    Raises:
+        TypeError: ``f`` returns no view, or a control is no widget.
+        Exception: whatever ``f`` raises for the first text.
+
+    Example:
+        >>> view = live(lambda text: tokens(list(text or " "), [ord(c) % 7 for c in text or " "]), "type here")
+        >>> view.text = "another text"
+        >>> view
+        <mechviz column of live 'Text', tokens 'Tokens'>
+    """
+    if not callable(f):
+        raise TypeError(f"f must be a function from a text to a view; got a {type(f).__name__}")
+    for name, control in controls.items():
+        if not (hasattr(control, "observe") and hasattr(control, "value")):
+            raise TypeError(f"{name} must be a widget with a value, as ipywidgets has; got a {type(control).__name__}")
+    return Live(f, text, controls, title)
+
+
+def _leaves(view: View) -> list[View]:
+    return [view] if view._spec is not None else [leaf for child in view._children for leaf in _leaves(child)]
+
+
+def _named(spec: Spec) -> str:
+    quantity = spec.props.get("quantity")
+    return str(quantity)
+
+
+def _widened(value: Any, path: tuple[Any, ...], held: _Held) -> Any:
+    """A copy in which every scale (what has a ramp and limits) holds what the one in its place has held so far."""
+    if isinstance(value, (list, tuple)):
+        return [_widened(item, (*path, i), held) for i, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    if "ramp" in value and isinstance(value.get("limits"), (list, tuple)):
+        low, high = value["limits"]
+        key = (*path, value["ramp"])
+        before = held.get(key, [low, high])
+        held[key] = [min(low, before[0]), max(high, before[1])]
+        return {**value, "limits": held[key]}
+    return {key: _widened(item, (*path, key), held) for key, item in value.items()}
+
+
+def _escaped(text: str) -> str:
+    from html import escape
+
+    return escape(prose(text))
+
+
+def example() -> View:
+    """Words, coloured by how rare their letters are in English; typing needs a kernel."""
+    return live(_rarity, "Jazzy quizzes puzzle the lazy fox, then all rest", title="Type a sentence")
+
+
+_COMMON = "etaoinshrdlcumwfgypbvkjxqz"  # the most common letter first
+
+
+def _rarity(text: str) -> View:
+    words = [" " + word for word in text.split()] or ["·"]
+    ranks = [[_COMMON.find(c) + 1 for c in word.lower() if c in _COMMON] or [0] for word in words]
+    rare = np.array([np.mean(np.log2(1 + np.array(each))) for each in ranks])
+    return tokens(words, rare, name="rarity", unit="bits", scale="ember")

@@ -1,0 +1,175 @@
+"""`mv.live` without a browser: what a text makes, what stays after an error, how scales hold, what a file keeps."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+import mechviz as mv
+from mechviz import worker
+from mechviz.views.live import Live
+
+
+def letters(text: str) -> mv.View:
+    """One token a letter; its value is its place in the alphabet."""
+    return mv.tokens(list(text), [ord(c) - ord("a") for c in text], name="place")
+
+
+def asked(view: mv.View, text: str, **more) -> None:
+    """As the browser asks: the box is the first view."""
+    view.answer("0", "run", {"text": text, **more})
+
+
+def props(view: mv.View) -> tuple[dict, dict]:
+    """Of the box and of the picture."""
+    _, views = view.flat()
+    return dict(views["0"][1]), dict(views["1"][1])
+
+
+def test_the_picture_follows_the_text():
+    view = mv.live(letters, "abc", title="Say")
+    assert isinstance(view, Live) and view.text == "abc" and view.view.flat()[1]["0"][0] == "tokens"
+    box, picture = props(view)
+    assert box["text"] == "abc" and box["frame"]["title"] == "Say" and not box["saved"] and box["error"] is None
+    assert picture["tokens"]["label"] == ["a", "b", "c"]
+    asked(view, "dcba")
+    box, picture = props(view)
+    assert box["text"] == view.text == "dcba" and picture["tokens"]["label"] == ["d", "c", "b", "a"]
+    view.text = "ab"
+    assert props(view)[1]["tokens"]["label"] == ["a", "b"]
+    view.update(f=lambda text: mv.tokens([text]))
+    assert props(view)[1]["tokens"]["label"] == ["ab"]
+
+
+def test_an_error_is_said_and_the_last_good_picture_stays():
+    view = mv.live(letters, "abc")
+    asked(view, "")  # no tokens: mv.tokens refuses
+    box, picture = props(view)
+    assert "tokens" in box["error"] and "ValueError" in box["error"] and view.error == box["error"]
+    assert box["text"] == "abc" and picture["tokens"]["label"] == ["a", "b", "c"]
+    assert view.flat("file")[1]["0"][1]["error"] is None  # of no text that the file shows
+    asked(view, "ab")
+    assert props(view)[0]["error"] is None and view.error == ""
+    with pytest.raises(ValueError, match="tokens"):
+        view.text = ""
+    assert view.text == "ab"
+    with pytest.raises(ZeroDivisionError):
+        view.update(f=lambda text: 1 / 0)
+    asked(view, "abc")  # by the function as it was
+    assert view.text == "abc"
+
+
+def test_scales_only_grow_until_they_are_reset():
+    # ink from 0 to the largest value: a = 0 … z = 25
+    view = mv.live(letters, "ac")
+    limits = lambda: props(view)[1]["scale"]["limits"]  # noqa: E731
+    assert limits() == [0, 2]
+    asked(view, "az")
+    assert limits() == [0, 25]
+    asked(view, "ab")
+    assert limits() == [0, 25]
+    asked(view, "ab", reset=True)
+    assert limits() == [0, 1]
+    # another quantity, or another ramp, has a scale of its own
+    view.update(f=lambda text: mv.tokens(list(text), [-3.0, 1.0], name="place"))
+    assert limits() == [-3, 3] and props(view)[1]["scale"]["ramp"] == "signed"
+    # limits that are given stay
+    view.update(f=lambda text: mv.tokens(list(text), [0.5, 1.0], name="given", limits=(0, 1)))
+    assert limits() == [0, 1]
+
+
+def test_controls_and_the_selection_are_arguments():
+    import ipywidgets
+
+    factor = ipywidgets.IntSlider(2, 1, 5)
+    seen = []
+
+    def f(text, selection, factor):
+        seen.append((text, selection.positions, factor))
+        return mv.tokens(list(text), [factor] * len(text))
+
+    view = mv.live(f, "ab", factor=factor)
+    assert seen == [("ab", [], 2)] and props(view)[0]["controls"] == [["factor", "2"]]
+    factor.value = 4
+    assert seen[-1] == ("ab", [], 4) and props(view)[0]["controls"] == [["factor", "4"]]
+    view.selection.positions = [1]
+    assert seen[-1] == ("ab", [1], 4) and len(seen) == 3
+    # in a figure the selection is the figure's
+    other = mv.tokens(["x", "y", "z"])
+    figure = mv.row(view, other)
+    figure.selection.positions = [0]
+    assert seen[-1] == ("ab", [0], 4)
+
+
+def test_it_is_a_view_among_others(tmp_path):
+    view = mv.live(letters, "abc")
+    figure = mv.column(mv.tokens(["first"]), mv.row(view, mv.tokens(["last"])))
+    layout, views = figure.flat()
+    assert [kind for kind, _ in views.values()] == ["tokens", "live", "tokens", "tokens"]
+    figure.answer("1", "run", {"text": "ba"})
+    assert [v[1].get("tokens", {}).get("label") for v in figure.flat()[1].values()] == [
+        ["first"],
+        None,
+        ["b", "a"],
+        ["last"],
+    ]
+    assert "live 'Text'" in repr(view)
+
+    path = figure.save(tmp_path / "x.json")
+    back = mv.open(path)
+    box = back.flat()[1]["1"][1]
+    assert box["saved"] and box["text"] == "ba" and back.flat()[0] == layout
+    html = view._twin().to_html()
+    kept = json.loads(
+        html.split('type="application/json">')[1].split("</script>")[0].replace("&#39;", "'").replace("&amp;", "&")
+    )
+    assert kept["views"]["0"]["props"]["saved"] and kept["views"]["1"]["kind"] == "tokens"
+    assert "ba" in view.still()
+
+
+def test_what_is_displayed_is_told_before_the_answer_is_given(monkeypatch):
+    view = mv.live(letters, "abc")
+    widget = mv.column(view).widget
+    versions = []
+    widget.observe(lambda change: versions.append(change["new"]["version"]), "figure")
+    for text in ("a", "ab", "abc"):
+        asked(view, text)
+        assert widget.figure["views"]["1"]["props"]["tokens"]["label"] == list(text)
+    assert versions == sorted(versions) and len(versions) == 3
+
+
+def test_a_cell_and_the_reader_take_turns(monkeypatch):
+    monkeypatch.setattr(worker, "threaded", lambda: True)
+    inside, most = [0], [0]
+
+    def f(text):
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        made = letters(text)
+        inside[0] -= 1
+        return made
+
+    view = mv.live(f, "a")
+    reader = threading.Thread(target=lambda: [asked(view, "ab") for _ in range(100)])
+    reader.start()
+    for _ in range(100):
+        view.text = "abc"
+    reader.join()
+    assert worker.drain() and most == [1]
+    box, picture = props(view)
+    assert "".join(picture["tokens"]["label"]) == box["text"]
+
+
+def test_what_it_refuses():
+    with pytest.raises(TypeError, match="f must be a function from a text to a view; got a str"):
+        mv.live("text")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"f must return a view, as mv.tokens\(...\) does; it returned a NoneType"):
+        mv.live(lambda text: None, "a")  # type: ignore[arg-type, return-value]
+    with pytest.raises(TypeError, match="layer must be a widget with a value, as ipywidgets has; got a int"):
+        mv.live(letters, "a", layer=3)
+    with pytest.raises(TypeError, match="text must be a string; got a int"):
+        mv.live(letters, 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a live view is updated by text= and f=; got title"):
+        mv.live(letters, "a").update(title="x")
