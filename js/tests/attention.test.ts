@@ -710,11 +710,11 @@ test('Shift- and Ctrl-click open several heads as one: mean, maximum, sum, which
     answer,
   });
   await userEvent.click(grid(), { position: inGrid(1, 1), modifiers: ['Shift'] });
-  expect(site()).toBe('mean of 2 heads');
+  expect(site()).toBe('mean of L0H0, L1H1');
   expect(written.at(-1)).toMatchObject({ layers: [0, 1], heads: [0, 1] });
   expect(root.querySelectorAll('.grid .open')).toHaveLength(2);
   await userEvent.click(grid(), { position: inGrid(0, 1), modifiers: ['Control'] });
-  expect(site()).toBe('mean of 3 heads');
+  expect(site()).toBe('mean of L0H0, L1H1, L1H0');
   figure.hover = { query: 2, key: 1 };
   // Of FIRST, FIRST and SECOND: (0.7 + 0.7 + 0.2) / 3, until the kernel has answered.
   await vi.waitFor(() =>
@@ -723,10 +723,10 @@ test('Shift- and Ctrl-click open several heads as one: mean, maximum, sum, which
   await vi.waitFor(() => expect(said()).toContain('reads from When 1 0.4000 rank 2 of 3'));
   map().focus();
   await userEvent.keyboard('c');
-  expect(site()).toBe('maximum of 3 heads');
+  expect(site()).toBe('maximum of L0H0, L1H1, L1H0');
   await vi.waitFor(() => expect(asked.at(-1)).toMatchObject({ combine: 'max' }));
   await userEvent.keyboard('c');
-  expect(site()).toBe('sum of 3 heads');
+  expect(site()).toBe('sum of L0H0, L1H1, L1H0');
   expect(root.querySelector('figure')!.getAttribute('aria-label')).toBe(
     'sum of 3 heads, attention probability, linear, from 0 to 3',
   );

@@ -66,6 +66,32 @@ def test_heads_come_when_they_are_opened_and_numbers_are_the_kernels(notebook):
     assert nb.requests.outside() == []
 
 
+def test_several_heads_open_together_and_their_numbers_are_the_kernels(notebook):
+    cells = [SETUP + "weights = pattern(12, 512)", "view = mv.attention(words(512), weights, layers=[5])\nview"]
+    nb = notebook(cells)
+    nb.run_all()
+    figure = nb.figure(1)
+    nb.python("view.selection = {'layers': [5], 'heads': [7], 'queries': [100], 'keys': [50]}")
+    figure.get_by_text("L5H7", exact=True).first.wait_for()
+    figure.locator(".grid").focus()
+    nb.page.keyboard.press("Shift+ArrowRight")
+    wait_until(lambda: nb.python("print(view.selection.layers, view.selection.heads)") == "[5, 5] [7, 8]")
+    figure.get_by_text("mean of L5H7, L5H8").first.wait_for()
+    exact = nb.python("print(f'{weights[[7, 8], 100, 50].astype(float).mean():.4f}')")
+    figure.get_by_text(exact).first.wait_for()
+    nb.page.keyboard.press("c")
+    largest = nb.python("print(f'{weights[[7, 8], 100, 50].max():.4f}')")
+    figure.get_by_text("maximum of L5H7, L5H8").first.wait_for()
+    figure.get_by_text(largest).first.wait_for()
+
+    # Heads by rank: what is typed into the field of the limit is no command of the notebook or of the view.
+    figure.get_by_label("order heads by").select_option("entropy")
+    figure.locator(".bar input").click()
+    nb.page.keyboard.type("99.5")
+    figure.get_by_text("0 of 12").wait_for()
+    assert nb.python("print(view.selection.heads)") == "[7, 8]"
+
+
 def test_beside_a_running_cell(notebook):
     busy = """
 began, step = time.time(), 0
