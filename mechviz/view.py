@@ -405,7 +405,7 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None, texts: i
         prompt = provenance.get("prompt_tokens")
         notes = (", BOS" if provenance.get("bos") else "") + ("" if prompt is None else f", {prompt} of them prompt")
         several = f"{texts} texts, " if texts > 1 else ""
-        parts.append(f"{several}{tokens} token{'' if tokens == 1 else 's'}{notes}")
+        parts.append(f"{several}{tokens:,} token{'' if tokens == 1 else 's'}{notes}")
     if provenance.get("dtype"):
         parts.append(str(provenance["dtype"]))
     if provenance.get("missing"):  # what was asked for and cannot be drawn

@@ -1,7 +1,9 @@
-"""100,000 tokens in a page: bytes, first paint, milliseconds a frame of scrolling: `python tests/benchmarks/tokens.py`.
+"""100,000 tokens in a page: bytes, first paint, milliseconds a frame of scrolling, of other colours, of a search:
+`python tests/benchmarks/tokens.py`.
 
 In headless Chromium without a graphics processor, 1000 × 800 CSS pixels. A frame of scrolling is all that the page's main
-thread does between two animation frames (script, style, layout, paint), as Chromium's own trace has it.
+thread does between two animation frames (script, style, layout, paint), as Chromium's own trace has it; milliseconds are
+those of the thread's own clock, which other work on the machine does not move.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,42 +36,62 @@ SCROLL = """async ([frames, step]) => {
   await frame();
   await frame();
 }"""
+# Long after the last animation has run, so that what is counted belongs to the key.
+QUIET = "() => new Promise((done) => setTimeout(done, 400))"
 PAINTED = """async () => {
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   return performance.getEntriesByName('first-contentful-paint')[0].startTime;
 }"""
 
 
-def long_text(count: int = COUNT) -> mv.View:
-    """Tokens that know their ids, and a loss of each."""
+def long_text(count: int = COUNT, *, channels: bool = False) -> mv.View:
+    """Tokens that know their ids, and a loss of each; with `channels` an activation, too."""
     rng = np.random.default_rng(0)
     words = [WORDS[i] for i in rng.integers(0, len(WORDS), count)]
     n, none = count, (None,) * count
     ids = tuple(rng.integers(0, 50_000, n).tolist())
     label = tuple(word.replace(" ", "·").replace("\n", "↵") for word in words)
     text = mv.Tokens(label, tuple(words), tuple(range(n)), (False,) * n, none, ids, tuple(map(len, words)))
-    return mv.tokens(text, rng.exponential(2, n).astype(np.float32), name="loss", unit="nats", scale="ember")
+    loss, activation = rng.exponential(2, n).astype(np.float32), rng.normal(size=n).astype(np.float32)
+    if not channels:
+        return mv.tokens(text, loss, name="loss", unit="nats", scale="ember")
+    return mv.tokens(text, {"loss": loss, "activation": activation})
 
 
-def frames_of(page: Page, step: int) -> list[float]:
-    """Milliseconds of main thread in every frame while the page scrolls by `step` pixels a frame."""
+def traced(page: Page, act: Callable[[], object]) -> list[dict]:
+    """What the page's main thread did meanwhile, as Chromium's own trace has it."""
     session = page.context.new_cdp_session(page)
     events: list[dict] = []
     ended: list[bool] = []
     session.on("Tracing.dataCollected", lambda found: events.extend(found["value"]))
     session.on("Tracing.tracingComplete", lambda _: ended.append(True))
     session.send("Tracing.start", {"traceConfig": {"includedCategories": TRACED}})
-    page.evaluate(SCROLL, [FRAMES, step])
+    act()
     session.send("Tracing.end")
     while not ended:
         page.wait_for_timeout(20)
     main = {(e["pid"], e["tid"]) for e in events if e["name"] == "FunctionCall"}
-    ours = [e for e in events if (e["pid"], e["tid"]) in main]
+    return [e for e in events if (e["pid"], e["tid"]) in main]
+
+
+def frames_of(page: Page, step: int) -> list[float]:
+    """Milliseconds of main thread in every frame while the page scrolls by `step` pixels a frame."""
+    ours = traced(page, lambda: page.evaluate(SCROLL, [FRAMES, step]))
     begins = sorted(e["ts"] for e in ours if e["name"] == "FireAnimationFrame")
     taken = [0.0] * len(begins)
-    for task in (e for e in ours if e["name"] == "RunTask" and "dur" in e):
-        taken[bisect.bisect(begins, task["ts"] + task["dur"]) - 1] += task["dur"] / 1000
+    for task in (e for e in ours if e["name"] == "RunTask" and "tdur" in e):
+        taken[bisect.bisect(begins, task["ts"] + task["dur"]) - 1] += task["tdur"] / 1000
     return taken[1:-1]
+
+
+def work_of(page: Page, key: str) -> float:
+    """Milliseconds of main thread that a key costs until the page is quiet again: script, style, layout, paint."""
+
+    def press() -> None:
+        page.keyboard.press(key)
+        page.evaluate(QUIET)
+
+    return sum(e["tdur"] for e in traced(page, press) if e["name"] == "RunTask" and "tdur" in e) / 1000
 
 
 def opened(browser: Browser, path: Path) -> tuple[Page, float]:
@@ -96,6 +119,22 @@ def main() -> None:
             taken = sorted(frames_of(page, step))
             found[f"scroll, {what}, ms"] = statistics.median(taken)
             print(f"{what}: median {statistics.median(taken):.1f} ms, 95 % {taken[int(0.95 * len(taken))]:.1f} ms")
+        path = long_text(channels=True).save(Path(folder) / "channels.html")
+        found["file of two channels, MB"] = path.stat().st_size / 1e6
+        page, _ = opened(browser, path)
+        for where, at in (("at the top", 0), ("in the middle", 0.5)):
+            page.evaluate("(at) => scrollTo(0, at * document.documentElement.scrollHeight)", at)
+            page.wait_for_timeout(500)
+            # Focus without scrolling: the keys are the view's.
+            page.evaluate(
+                "document.querySelector('.mechviz').shadowRoot.querySelector('.choice button').focus({preventScroll: true})"
+            )
+            for key, what in (("]", "recolour"), ("w", "words"), ("m", "marks")):
+                found[f"{what}, {where}, ms"] = statistics.median(work_of(page, key) for _ in range(2 * RUNS))
+        page.keyboard.press("/")
+        page.keyboard.type("netwo")
+        found["search, one more letter, ms"] = work_of(page, "r")
+        found["jump, ms"] = statistics.median(work_of(page, "Enter") for _ in range(RUNS))
     for name, value in found.items():
         print(f"{name:40} {value:8.2f}")
     print(json.dumps(found))

@@ -4,7 +4,8 @@ export function oneStop(group: HTMLElement): () => void {
   function stopAt(button?: HTMLButtonElement) {
     const all = buttons();
     const one = button ?? all.find((b) => b.ariaPressed === 'true') ?? all[0];
-    for (const b of all) b.tabIndex = b === one ? 0 : -1;
+    // Setting it lays out the page: only where it changes.
+    for (const b of all) if (b.tabIndex !== (b === one ? 0 : -1)) b.tabIndex = b === one ? 0 : -1;
   }
   function onkeydown(event: KeyboardEvent) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
