@@ -13,7 +13,7 @@ const outDir = resolve(process.env.MECHVIZ_STATIC ?? resolve(root, '../mechviz/s
  * gzip: a displayed widget, or a saved page, carries one of the first three.
  */
 const BUILDS = {
-  // Text, attention, matrices and charts: what most figures are made of.
+  // Text, attention and charts: what most figures are made of.
   production: { entry: 'index', name: 'mechviz', format: 'es', budget: { minified: 330_000, gzip: 110_000 } },
   // The same with the views of views/lab.
   lab: { entry: 'lab', name: 'mechviz-lab', format: 'es', budget: { minified: 400_000, gzip: 140_000 } },

@@ -12,9 +12,9 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "mechviz.js"
-# With the larger views, for figures that hold one of them: the files of js/src/views/lab.
+# With matrices and all that is made of them as well, for figures that hold one: the files of js/src/views/lab.
 LAB = STATIC / "mechviz-lab.js"
-LAB_KINDS = frozenset({"live", "neurons"})
+LAB_KINDS = frozenset({"heatmap", "lens", "live", "neurons", "predictions"})
 # With all of Svelte's runtime as well, for figures that hold a user's component.
 FULL = STATIC / "mechviz-full.js"
 MISSING = (

@@ -21,15 +21,22 @@ AXES = {
     **dict.fromkeys(("q", "k", "v", "z"), ("position", "head", "d_head")),
     **dict.fromkeys(("neurons", "gate", "up"), ("position", "neuron")),
     "attention": ("head", "query", "key"),
+    **dict.fromkeys(("embed", "pos_embed"), ("position", "d_model")),
     "logits": ("position", "vocab"),
     "loss": ("position",),
 }
-WHOLE = {"unembed.hook_out": "logits", "hook_unembed": "logits", "logits": "logits", "loss": "loss"}
+WHOLE = {
+    **{name: name for name in ("embed", "pos_embed", "logits", "loss")},
+    "hook_embed": "embed",
+    "hook_pos_embed": "pos_embed",
+    "unembed.hook_out": "logits",
+    "hook_unembed": "logits",
+}
 FORMS = (
     'TransformerLens\'s "blocks.5.attn.hook_pattern", "blocks.5.hook_resid_post", "blocks.5.mlp.hook_post", …; '
     '"L5.resid_post", "L5.mlp", "L5.attn"; "attention.5" or ("attention", 5), also of '
     f"{', '.join(LAYERED)}; any of these names alone, for a list or an array with the layers in front; "
-    '"logits", "loss"'
+    '"embed", "pos_embed", "logits", "loss"'
 )
 Place = tuple[str, "int | None"]
 

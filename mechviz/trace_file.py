@@ -29,7 +29,7 @@ from .text import Tokens
 FORMAT, VERSION = "mechviz trace", 1
 MANIFEST = "trace.json"
 LAYERED = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "q", "k", "v", "z", "neurons", "gate", "up")
-WHOLE = ("logits", "loss")
+WHOLE = ("embed", "pos_embed", "logits", "loss")
 
 
 class SavedTrace:

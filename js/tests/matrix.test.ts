@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { Backend } from '../src/backend';
 import type { Figure } from '../src/figure.svelte';
+import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import { blockAt, named, planOf, sideName, tileOf, type SideJson } from '../src/parts/matrix';
 import type { Selection } from '../src/selection';

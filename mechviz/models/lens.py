@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from mechviz._layered import Unavailable
 from mechviz.sites import HOOKS, hook_of
 
 from .budget import size
+from .embedding import embeddings
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -34,6 +36,7 @@ ORDER = (
     "hook_mlp_out",
     "hook_resid_post",
 )
+EMBEDDINGS = ("hook_embed", "hook_pos_embed")
 LOGITS = "unembed.hook_out"
 
 
@@ -50,16 +53,19 @@ class LensCache(Mapping[str, torch.Tensor]):
             if name == LOGITS:
                 self._check_logits()
                 return self._trace.logits[None]
+            if name in EMBEDDINGS:
+                return (self._trace.embed if name == EMBEDDINGS[0] else self._trace.pos_embed)[None]
             hook = hook_of(name)
             if hook is None:
                 raise KeyError(
-                    f"{name!r} is no hook that a trace has; there are {LOGITS}, and in each block {', '.join(ORDER)}"
+                    f"{name!r} is no hook that a trace has; there are {', '.join(EMBEDDINGS)}, {LOGITS}, and in each block {', '.join(ORDER)}"
                 )
             return self._read(name, *hook)[None]
         except (Unavailable, IndexError) as reason:
             raise KeyError(f"{name}: {reason}") from None
 
     def __iter__(self) -> Iterator[str]:
+        yield from self._embeddings
         for layer in range(self._trace.model.n_layers):
             yield from (f"blocks.{layer}.{hook}" for hook in ORDER if self._has(hook, layer))
         try:
@@ -76,6 +82,14 @@ class LensCache(Mapping[str, torch.Tensor]):
 
     def __repr__(self) -> str:
         return f"LensCache of {len(self._trace)} tokens: {', '.join(self)}"
+
+    @cached_property
+    def _embeddings(self) -> tuple[str, ...]:
+        try:
+            found = embeddings(self._trace)
+        except Unavailable:
+            return ()
+        return EMBEDDINGS[: 1 if found.position is None else 2]
 
     def _check_logits(self) -> None:
         found = self._trace._unembedding

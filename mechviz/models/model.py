@@ -23,7 +23,7 @@ from .keeping import Keeper
 from .keeping_stacks import Keepers
 from .known import structure_of
 from .many import show_progress, stream
-from .provenance import check_ids, name_of, tokens_of
+from .provenance import check_ids, check_whole, name_of, tokens_of
 from .stacks import open_edits, trace_inputs
 from .structure import Stack, Structure, find_stacks, text_stack
 from .tape import Numerics, Tape, inputs_of, record
@@ -50,6 +50,7 @@ class Model:
         self.tokenizer = tokenizer
         self.name = name or name_of(self.module)
         self._bos = bos
+        check_whole(self.module, self.name)
         self.stacks = self._find_stacks()
         self._stack = text_stack(self.stacks)
         self._structures: dict[Any, Any] = {}  # by the names of inputs, where these are no single text

@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from .model import Model
 
 
+def check_whole(module: nn.Module, name: str) -> None:
+    """Refuse a model whose weights are spread over processes: each sees some of the heads and neurons, under others' numbers.
+
+    Raises:
+        NotImplementedError: It is.
+    """
+    spread = any(
+        hasattr(p, "to_local") and any(place.is_shard() for place in p.placements)  # type: ignore[attr-defined]
+        for p in module.parameters()
+    )
+    if spread or (getattr(module, "_tp_size", None) or 1) > 1:
+        raise NotImplementedError(
+            f"the weights of {name} are spread over several processes (tensor parallel or FSDP): in each of them a trace would "
+            "see some of the heads and neurons, and count them from 0. Load it in one process instead, over several devices "
+            'with device_map="auto"'
+        )
+
+
 def check_ids(model: Model, ids: list[int]) -> None:
     """Refuse what would fail inside the model, on a GPU without any message."""
     embedding: Any = model.module.get_input_embeddings()  # type: ignore[operator]

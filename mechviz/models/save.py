@@ -32,7 +32,7 @@ def save(trace: Trace, path: str | Path, sites: Any, layers: Iterable[int] | Non
     try:
         wish = wanted(rest, trace.model.n_layers, taped=True)
     except ValueError as error:
-        raise ValueError(f"sites: {str(error).removeprefix('capture: ')}, logits or loss") from None
+        raise ValueError(f"sites: {str(error).removeprefix('capture: ')}, {', '.join(WHOLE)}") from None
     only = None if layers is None else set(layers)
     loss = trace.loss if "loss" in whole else None
     manifest = manifest_of(trace.tokens, trace.model.n_layers, getattr(loss, "quantity", None))
@@ -41,7 +41,7 @@ def save(trace: Trace, path: str | Path, sites: Any, layers: Iterable[int] | Non
     for name in names:
         _take(trace, name, [n for n in wish.names if name in wish.names[n] and (only is None or n in only)], file)
     for name in whole:
-        file.keep(name, trace.logits if loss is None or name == "logits" else loss)
+        file.keep(name, loss if loss is not None and name == "loss" else getattr(trace, name))
     for site in wish.sites:
         file.keep(f"site.{len(manifest['sites'])}", trace.at(site))
         manifest["sites"][str(site)] = f"site.{len(manifest['sites'])}"

@@ -16,6 +16,7 @@ from mechviz._report import Report
 from mechviz.arrays import Quantity
 from mechviz.sites import Site
 
+from .embedding import embeddings
 from .fingerprint import fingerprint
 from .gradients import gradients
 from .head_results import HeadResults
@@ -51,6 +52,8 @@ class Trace(HeadResults, StreamReadings):
     ``attention``           all patterns, a `PatternStack`        every ``hook_pattern``
     ``neurons[l]``          ``[position, neuron]``                ``blocks.l.mlp.hook_post``
     ``gate[l]``, ``up[l]``  ``[position, neuron]``                ``mlp.hook_pre``, ``mlp.hook_pre_linear`` (gated MLPs)
+    ``embed``               ``[position, d_model]``               ``hook_embed``
+    ``pos_embed``           ``[position, d_model]``               ``hook_pos_embed``
     ``logits``              ``[position, vocab]``                 ``unembed.hook_out``
     ``loss``                ``[position]``                        ``loss_per_token``, one place later (see `loss`)
     ======================  ====================================  =====================================================
@@ -64,6 +67,32 @@ class Trace(HeadResults, StreamReadings):
     """
 
     stacks: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def embed(self) -> torch.Tensor:
+        """What the table of tokens adds to the stream that enters the first block, ``[position, d_model]``.
+
+        With the factor that the model gives it, and before any norm that stands between; found and proved by running the
+        model up to its first block again.
+
+        Raises:
+            Unavailable: What enters the first block is no sum of rows of tables.
+            WeightsMoved: Something else enters it than at the forward pass.
+        """
+        return embeddings(self).token
+
+    @property
+    def pos_embed(self) -> torch.Tensor:
+        """What a table of positions adds to the stream that enters the first block, ``[position, d_model]``.
+
+        Raises:
+            Unavailable: There is none: many models have positions in their attention only. Or as for `embed`.
+            WeightsMoved: As for `embed`.
+        """
+        found = embeddings(self).position
+        if found is None:
+            raise Unavailable(f"{self.model.name} adds no table of positions to the residual stream")
+        return found
 
     @property
     def logits(self) -> torch.Tensor:
@@ -139,7 +168,7 @@ class Trace(HeadResults, StreamReadings):
 
         Raises:
             ValueError: An unknown name.
-            Unavailable: ``logits`` or ``loss`` of a model that has none, or a single site that it lacks.
+            Unavailable: ``logits``, ``loss`` or ``pos_embed`` of a model that has none, or a single site that it lacks.
         """
         save(self, path, sites, layers)
 

@@ -1,6 +1,6 @@
 """What a trace costs beside a bare forward pass, in one run: mechviz, transformers' own outputs, TransformerLens.
 
-    python tests/benchmarks/capture.py [--tokens 256 1024 2048] [--pairs 21] [--ways default everything eager lens]
+    python tests/benchmarks/capture.py [--tokens 256 1024 2048] [--pairs 21] [--ways default everything eager lens] [--no-peaks]
     python tests/benchmarks/capture.py --long 32768
 
 A random model of GPT-2 small's shape. Every measurement is a pair: a bare forward pass (sdpa, the last token's logits, no
@@ -150,7 +150,7 @@ def middle(values: Iterable[float]) -> str:
     return f"{half:.3f} ({low:.3f}–{high:.3f})"
 
 
-def compare(length: int, pairs: int, ways: dict[str, Callable[[list[int]], Any]]) -> None:
+def compare(length: int, pairs: int, ways: dict[str, Callable[[list[int]], Any]], peaks: bool) -> None:
     ids, plain = text(length), gpt2("sdpa")
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     bytes_kept: dict[str, int] = {}
@@ -166,11 +166,12 @@ def compare(length: int, pairs: int, ways: dict[str, Callable[[list[int]], Any]]
     print(f"\n{length:,} tokens, {pairs} pairs, {torch.get_num_threads()} thread(s); medians (quartiles)")
     print(f"{'':12}{'seconds':>24}{'x bare forward':>24}{'kept MB':>10}{'peak MB':>10}")
     all_bare = [base for pairs_of in times.values() for base, _ in pairs_of]
-    print(f"{'bare':12}{middle(all_bare):>24}{'':>24}{'':>10}{peak('bare', length):>10.0f}")
+    rise = {way: f"{peak(way, length):.0f}" if peaks else "" for way in ("bare", *times)}
+    print(f"{'bare':12}{middle(all_bare):>24}{'':>24}{'':>10}{rise['bare']:>10}")
     for way, measured in times.items():
         ratio = middle(spent / base for base, spent in measured)
         spent = middle(spent for _, spent in measured)
-        print(f"{way:12}{spent:>24}{ratio:>24}{bytes_kept[way] / 2**20:>10.1f}{peak(way, length):>10.0f}", flush=True)
+        print(f"{way:12}{spent:>24}{ratio:>24}{bytes_kept[way] / 2**20:>10.1f}{rise[way]:>10}", flush=True)
 
 
 def long(length: int) -> None:
@@ -220,6 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[256, 1024, 2048])
     parser.add_argument("--pairs", type=int, default=21)
+    parser.add_argument("--peaks", action=argparse.BooleanOptionalAction, default=True, help="a process for each")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--long", type=int, default=0, help="tokens of one long text, instead of the comparison")
@@ -242,7 +244,7 @@ def main() -> None:
             except (ImportError, NotImplementedError) as reason:
                 print(f"{way}: left out, {reason}")
         for length in options.tokens:
-            compare(length, options.pairs, ways)
+            compare(length, options.pairs, ways, options.peaks)
 
 
 if __name__ == "__main__":

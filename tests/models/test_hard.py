@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import socket
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -97,6 +101,49 @@ def test_a_model_without_weights_says_so():
         ValueError, match=r"LlamaForCausalLM has no weights in memory: its parameters are on the meta device"
     ):
         load(build("llama").to("meta")).trace(ids())
+
+
+SPREAD = """
+import os, sys, torch, transformers
+import torch.distributed as dist
+from mechviz.models import load
+dist.init_process_group("gloo")
+module = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], tp_plan="auto")
+try:
+    load(module)
+except NotImplementedError as reason:
+    print(reason)
+dist.destroy_process_group()
+"""
+
+
+def test_weights_that_are_spread_over_processes_are_refused():
+    module = build("llama")
+    module._tp_size = 2
+    with pytest.raises(
+        NotImplementedError, match=r"weights of LlamaForCausalLM are spread .* with device_map=\"auto\""
+    ):
+        load(module)
+    module._tp_size = 1
+    load(module)
+
+
+@pytest.mark.slow
+def test_tensor_parallel_shards_are_told(tmp_path):
+    pytest.importorskip("accelerate", reason="transformers asks for accelerate to spread a model")
+    build("llama").save_pretrained(tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-c", SPREAD, str(tmp_path)]
+    both = [
+        subprocess.Popen(run, env={**world, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, text=True)
+        for rank in "01"
+    ]
+    for process in both:
+        out, _ = process.communicate(timeout=120)
+        assert "are spread over several processes (tensor parallel or FSDP)" in out and process.returncode == 0
 
 
 @pytest.mark.parametrize(

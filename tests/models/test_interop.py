@@ -55,7 +55,7 @@ def test_names_and_shapes():
         "blocks.1.hook_mlp_out": (1, 24, 48),
         "blocks.1.hook_resid_post": (1, 24, 48),
     }
-    assert cache["unembed.hook_out"].shape == (1, 24, 97) and len(cache) == 3 * 13 + 1
+    assert cache["unembed.hook_out"].shape == (1, 24, 97) and len(cache) == 1 + 3 * 13 + 1
     assert torch.equal(cache["blocks.2.attn.hook_pattern"][0], trace.pattern[2].dense())
     assert torch.equal(cache["blocks.2.mlp.hook_pre"][0], trace.gate[2])
     assert torch.equal(cache["resid_post", -1][0], trace.resid_post[2])

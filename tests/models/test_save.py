@@ -21,7 +21,7 @@ from mechviz.arrays import to_numpy
 from mechviz.models import ablate, load, patch
 from mechviz.pattern import Unavailable
 
-EVERYTHING = ("attention", *trace_file.LAYERED, *trace_file.WHOLE)
+EVERYTHING = ("attention", *trace_file.LAYERED, "embed", "logits", "loss")
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt_oss", "gemma2", "gptj", "mamba", "deepseek_v3"])
@@ -31,7 +31,9 @@ def test_what_was_saved_reads_as_it_did(name, tmp_path, capsys):
     assert "kB (attention " in capsys.readouterr().out
     opened = mv.open(tmp_path / "trace.mv")
     assert opened.tokens == trace.tokens and opened.tokens.provenance["edits"] == ["L1.attn → zero"]
-    assert np.array_equal(opened.logits, trace.logits.numpy())
+    assert np.array_equal(opened.logits, trace.logits.numpy()) and np.array_equal(opened.embed, trace.embed.numpy())
+    with pytest.raises(Unavailable, match="pos_embed was not saved; the file holds"):
+        opened.pos_embed  # noqa: B018
     assert np.array_equal(opened.loss, trace.loss.numpy(), equal_nan=True)
     assert opened.loss.quantity == trace.loss.quantity
     for kind in trace_file.LAYERED:
@@ -186,7 +188,8 @@ def test_files_that_are_no_trace_of_ours(tmp_path, capsys):
 
 def test_unknown_names_write_nothing(tmp_path):
     with pytest.raises(
-        ValueError, match=r"sites: 'patterns' is not a site. .* or one of attention, q, .*, logits or loss"
+        ValueError,
+        match=r"sites: 'patterns' is not a site. .* or one of attention, q, .*, embed, pos_embed, logits, loss",
     ):
         load(build("llama")).trace(ids()).save(tmp_path / "t.mv", ["patterns"])
     assert not list(tmp_path.iterdir())
