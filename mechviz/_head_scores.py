@@ -11,7 +11,7 @@ from .pattern import Dense, Pattern
 from .text import Tokens
 
 SCORES = ("entropy", "distance", "previous", "current", "first", "duplicate", "induction")
-# Weights at a time: in float64 with what is made of them some 64 MB, however long the text is.
+# Weights at a time: with what is made of them some 64 MB, however long the text is.
 CELLS = 1 << 21
 # Without the first key a row is divided by what is left of it; rows of which less is left do not count.
 LEFT = 1e-3
@@ -44,7 +44,8 @@ def head_scores(
     total: np.ndarray | None = None
     count: np.ndarray | None = None
     for query, weights in blocks:
-        found = _rows(np.asarray(weights, np.float64), query, causal, same_tokens, ids)  # [2, 7, ..., query]
+        weights = weights if weights.dtype == np.float64 else np.asarray(weights, np.float32)
+        found = _rows(weights, query, causal, same_tokens, ids)  # [2, 7, ..., query]
         known = ~np.isnan(found)
         sums, counts = np.where(known, found, 0).sum(axis=-1), known.sum(axis=-1)
         total, count = (sums, counts) if total is None or count is None else (total + sums, count + counts)
@@ -74,13 +75,8 @@ def scores_of(
     chosen = np.arange(length) if queries is None else np.asarray(queries)
     causal = pattern.causal if causal is None else causal
     given = {"causal": causal, "same_tokens": same_tokens and length == keys, "ids": ids if length == keys else None}
-    if isinstance(pattern, Dense):  # several heads at once: of short texts there are many
-        together = max(1, CELLS // (length * keys))
-        parts = [
-            head_scores(_blocks_of(pattern.array[first : first + together], chosen, causal), **given)
-            for first in range(0, heads, together)
-        ]
-        return np.concatenate(parts, axis=2)
+    if isinstance(pattern, Dense):  # all heads at once: what is asked of a row is worked out once for all of them
+        return head_scores(_blocks_of(pattern.array, chosen, causal), **given)
     return np.stack([head_scores(_blocks(pattern, head, chosen), **given) for head in range(heads)], axis=2)
 
 
@@ -117,54 +113,58 @@ def _rows(
     weights: np.ndarray, query: np.ndarray, causal: bool, same_tokens: bool, ids: np.ndarray | None
 ) -> np.ndarray:
     """Scores of every row, ``[2, 7, ..., query]``; NaN where a row has none, or does not count."""
-    found = np.full((2, len(SCORES), *weights.shape[:-1]), np.nan)
-    first, rest = weights[..., 0], weights[..., 1:]
-    left = rest.sum(axis=-1)
-    whole = first + left
+    shape = weights.shape[:-1]
+    heads = weights.reshape(-1, *weights.shape[-2:])  # [head, query, key]
+    found = np.full((2, len(SCORES), *heads.shape[:2]), np.nan)
+    key, first = np.arange(heads.shape[2]), heads[:, :, 0].astype(np.float64)
+    names, masks = ["left"], [np.ones((len(query), len(key)))]  # each [query, key]
+    some = np.zeros(len(query), bool)
+    if same_tokens:
+        names, masks = [*names, "distance"], [*masks, np.abs(query[:, None] - key)]
+        if ids is not None:
+            earlier = (ids[query][:, None] == ids) & (key < query[:, None])
+            after = np.zeros_like(earlier)
+            after[:, 1:] = earlier[:, :-1]
+            names, masks, some = [*names, "duplicate", "induction"], [*masks, earlier, after], earlier.any(axis=1)
+    of_first, of_rest = _sums(heads, np.stack(masks, axis=2).astype(heads.dtype))
+    sums = dict(zip(names, zip(of_first, of_rest, strict=True), strict=True))  # each [head, query], twice
+    left = sums.pop("left")[1]
 
-    def put(
-        name: str, of_first: np.ndarray | float, of_rest: np.ndarray, rows: np.ndarray | slice = slice(None)
-    ) -> None:
+    def put(name: str, of_first: np.ndarray, of_rest: np.ndarray, rows: np.ndarray) -> None:
         """A sum of weights: its part of the first key, and of the others."""
         i = SCORES.index(name)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found[0, i][..., rows] = of_first + of_rest
-            found[1, i][..., rows] = of_rest / left[..., rows]
+            found[0, i][:, rows] = (of_first + of_rest)[:, rows]
+            found[1, i][:, rows] = (of_rest / left)[:, rows]
 
-    surprise = -(rest * _log(rest)).sum(axis=-1)
+    rest = heads[:, :, 1:]
+    surprise = -np.einsum("hqk,hqk->hq", rest, _log(rest)).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         found[0, 0] = surprise - first * _log(first)
         found[1, 0] = surprise / left + np.log(left)  # of rest / left
     found[0, SCORES.index("first")] = first
     if same_tokens:
-        key = np.arange(weights.shape[-1])
-        put(
-            "distance", first * query, np.einsum("...qk,qk->...q", rest, np.abs(query[:, None] - key[1:]).astype(float))
-        )
-        row = np.arange(len(query))
-        here = weights[..., row, query]
-        put("current", np.where(query == 0, first, 0), np.where(query == 0, 0, here))
-        later = query > 0
-        before = weights[..., row[later], query[later] - 1]
-        at_first = query[later] == 1
-        put("previous", np.where(at_first, before, 0), np.where(at_first, 0, before), later)
-        if ids is not None:
-            earlier = (ids[query][:, None] == ids) & (key < query[:, None])  # [query, key]
-            some = earlier.any(axis=1)
-            copies = earlier[some].astype(float)
-            put("duplicate", first[..., some] * copies[:, 0], _on(rest[..., some, :], copies[:, 1:]), some)
-            put("induction", 0.0, _on(rest[..., some, :], copies[:, :-1]), some)
-    counts = whole > 0
-    if causal and weights.shape[-1] > 1:
+        for name, parts in sums.items():
+            put(name, *parts, some if name in ("duplicate", "induction") else np.ones(len(query), bool))
+        for name, at in (("current", query), ("previous", query - 1)):
+            one = np.take_along_axis(heads, np.maximum(at, 0)[None, :, None], axis=2)[:, :, 0].astype(np.float64)
+            put(name, np.where(at == 0, one, 0), np.where(at == 0, 0, one), at >= 0)
+    counts = first + left > 0
+    if causal and len(key) > 1:
         counts &= query > 0
     found[0, :, ~counts] = np.nan
     found[1, :, ~(counts & (left > LEFT))] = np.nan
-    return found
+    return found.reshape(2, len(SCORES), *shape)
 
 
-def _on(weights: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    return np.einsum("...qk,qk->...q", weights, mask)
+def _sums(heads: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ over keys of weights under masks ``[query, key, mask]``: of the first key and of the others, ``[mask, head, query]``."""
+    of_first = heads[:, :, 0, None].astype(np.float64) * masks[:, 0]  # [head, query, mask]
+    masks[:, 0] = 0
+    # One product for all masks and heads: weights are read once.
+    of_rest = np.matmul(heads.transpose(1, 0, 2), masks).transpose(1, 0, 2).astype(np.float64)
+    return of_first.transpose(2, 0, 1), of_rest.transpose(2, 0, 1)
 
 
 def _log(weights: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(weights, np.finfo(np.float64).tiny))
+    return np.log(np.maximum(weights, np.finfo(weights.dtype).tiny))

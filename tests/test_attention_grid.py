@@ -131,6 +131,14 @@ def test_scores_over_texts_are_mean_and_deviation():
     assert np.isnan(decoded(over["spread"])[:, :, k]).all()
 
 
+def test_scores_over_long_texts_are_awaited(monkeypatch):
+    at_once = decoded(props(mv.attention(TEXTS, PATTERNS))["over_texts"][0]["mean"])
+    monkeypatch.setattr(_attention_scores, "_AT_ONCE", 0)
+    (over,) = props(mv.attention(TEXTS, PATTERNS))["over_texts"]
+    assert over["mean"].lazy and over["spread"].lazy
+    np.testing.assert_array_equal(decoded(over["mean"]), at_once)
+
+
 def test_texts_of_other_heads_have_no_scores_together():
     assert props(mv.attention(TEXTS, [PATTERNS[0], PATTERNS[1][:, :1]]))["over_texts"] == [None]
 

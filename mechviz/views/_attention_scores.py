@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from operator import index
 from typing import Any
 
@@ -19,7 +19,7 @@ from mechviz.text import Tokens
 from mechviz.views._pattern_layers import Layer
 
 # Of more weights than this the scores are awaited in the background, of more than that they are read off a sample.
-_AT_ONCE = 1 << 25
+_AT_ONCE = 1 << 22
 _ALL = 1 << 29
 _SAMPLE = 256
 
@@ -31,10 +31,10 @@ class Scores:
         self._patterns = [_without_sink(layer) for layer in stack]
         self._text, self._causal, self._same = text, causal or stack[0].sink, same_tokens
         heads, queries, keys = (sum(p.shape[0] for p in self._patterns), *self._patterns[0].shape[1:])
-        self._cells = heads * queries * keys
+        self.cells = heads * queries * keys
         self.shape = (2, heads, len(SCORES))
         # Queries that are read, of how many; None for all.
-        self.sampled = (_SAMPLE, queries) if self._cells > _ALL and queries > _SAMPLE else None
+        self.sampled = (_SAMPLE, queries) if self.cells > _ALL and queries > _SAMPLE else None
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class Scores:
 
     def to_props(self, *, lazy: bool) -> dict[str, Any]:
         """What js/src/parts/headscores.ts reads as ScoresJson."""
-        if lazy or self._cells > _AT_ONCE:
+        if lazy or self.cells > _AT_ONCE:
             array = wire.Array(lambda: self.values, shape=self.shape, lazy=True)
         else:
             array = wire.Array(self.values)
@@ -62,8 +62,17 @@ def over_texts(scores: Sequence[Scores]) -> dict[str, Any] | None:
     """Mean and standard deviation over texts, where their heads are the same; a text without a score does not count."""
     if len(scores) < 2 or len({s.shape for s in scores}) > 1:
         return None
-    mean, spread = mean_and_spread(np.stack([s.values for s in scores]))
-    return {"mean": wire.Array(mean), "spread": wire.Array(spread), "count": len(scores)}
+
+    @cache
+    def found() -> tuple[np.ndarray, np.ndarray]:
+        return mean_and_spread(np.stack([s.values for s in scores]))
+
+    late = sum(s.cells for s in scores) > _AT_ONCE
+
+    def part(i: int) -> wire.Array:
+        return wire.Array(lambda: found()[i], shape=scores[0].shape, lazy=True) if late else wire.Array(found()[i])
+
+    return {"mean": part(0), "spread": part(1), "count": len(scores)}
 
 
 def mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

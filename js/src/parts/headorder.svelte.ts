@@ -1,13 +1,14 @@
 /** Which scores are shown, and which heads in which order: what the reader sets about a grid of heads. */
 import type { NdArray } from '../wire';
-import { ranked, rolePairs, scoresOf, type Order, type OverJson, type RolesJson, type Score } from './headscores';
+import { ranked, rolePairs, scoresOf, type Order, type RolesJson, type Score } from './headscores';
 
 /** What there is to choose from. */
 export interface Choices {
   names: string[];
   /** Of the text that is open; undefined while they are on their way. */
   values: NdArray | undefined;
-  over: OverJson | null;
+  /** Over all texts, where there are several. */
+  over: { mean: NdArray | undefined; spread: NdArray | undefined } | null;
   roles: RolesJson | null;
   /** What heads of the open text read from role to role. */
   roleWeights: NdArray | undefined;

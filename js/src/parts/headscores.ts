@@ -16,8 +16,8 @@ export interface ScoresJson {
 
 /** Mean and standard deviation over texts, shaped as the scores of one are. */
 export interface OverJson {
-  mean: NdArray;
-  spread: NdArray;
+  mean: NdArray | LazyArray;
+  spread: NdArray | LazyArray;
   count: number;
 }
 
