@@ -55,6 +55,7 @@ observer.observe(twin);
 # What one twin may add to a notebook file, and how much of that may be what is fetched only when opened.
 TWIN_BYTES = 1_500_000
 TWIN_LAZY_BYTES = 250_000
+_KERNELS = "A still: the interactive picture is computed by the kernel. Run the cell again, or use .save()"
 _TOO_LARGE = "A still: the interactive picture is larger than {:.1f} MB and was left out of the notebook; use .save()"
 
 
@@ -62,15 +63,17 @@ _TOO_LARGE = "A still: the interactive picture is larger than {:.1f} MB and was 
 class Twin:
     """A figure without a kernel: a self-contained document, and a still picture for where not even that may run."""
 
-    document: str
+    document: str | None  # None: a kernel is asked for its numbers, and making a page would take too long for a cell
     still: str
     height: int
     title: str
 
     def to_html(self, *, scripts: bool = True) -> str:
         """The still, covered by the document in a sandboxed iframe; `scripts`: the host runs those in an output."""
-        frame = iframe(self.document, height=self.height, title=self.title)
-        if len(frame) + len(self.still) > TWIN_BYTES:
+        frame = iframe(self.document, height=self.height, title=self.title) if self.document is not None else ""
+        if self.document is None:
+            page = f"<p>{_KERNELS}</p>"
+        elif len(frame) + len(self.still) > TWIN_BYTES:
             page = f"<p>{_TOO_LARGE.format(TWIN_BYTES / 1e6)}</p>"
         else:
             page = f'<div style="position:absolute;inset:0">{frame}</div>'

@@ -30,6 +30,8 @@ class Spec:
     code: Mapping[str, str] = field(default_factory=dict)
     # Further props in a file, which holds what no kernel will answer; True for a twin, which is made at every display.
     saved: Callable[[bool], Mapping[str, Any]] | None = None
+    # Its numbers stay in the kernel: making a twin would take too long for a cell.
+    asked: bool = False
 
     def props_in(self, place: Place) -> Mapping[str, Any]:
         """What the component is given in a live widget, a twin or a file."""

@@ -81,6 +81,7 @@ class View(Files):
         height: Callable[[int], int] = lambda width: 400,
         selection: Mapping[str, Any] | None = None,
         saved: Callable[[bool], Mapping[str, Any]] | None = None,
+        asked: bool = False,
     ) -> View:
         """One picture, for display functions.
 
@@ -97,6 +98,7 @@ class View(Files):
             selection: What is picked at first, such as ``{"layers": [1], "heads": [0]}``.
             saved: Called when a file is written: what to give the component there beside `props`, such as the answers
                 that no kernel will give. Its argument is True for a twin, which is made at every display.
+            asked: Its numbers stay in the kernel, and a twin is a still: making it would take too long for a cell.
         """
         if not isinstance(title, str):
             raise TypeError(f"title must be a string; got a {type(title).__name__}")
@@ -113,7 +115,7 @@ class View(Files):
             "made": {"mechviz": __version__, "provenance": figure_file.plain(provenance)},
         }
         given = {**props, "frame": frame}
-        spec = Spec(kind, given, provenance, answers or {}, still, height, saved=saved)
+        spec = Spec(kind, given, provenance, answers or {}, still, height, saved=saved, asked=asked)
         return cls(spec=spec, selection=selection)
 
     @property
@@ -241,7 +243,7 @@ class View(Files):
         """
         if self._spec is None:
             raise TypeError("to_plotly() makes a figure of one view; ask the views inside the row or column")
-        return _plotly.figure_of(self._spec.kind, self._spec.props, self._selection.to_dict(), theme)
+        return _plotly.figure_of(self._spec.kind, self._spec.props_in("file"), self._selection.to_dict(), theme)
 
     def still(self) -> str:
         """The picture as HTML without scripts, for where none may run."""
@@ -346,6 +348,8 @@ class View(Files):
         return layouts.height(self._layout, [child._height for child in self._children], width)
 
     def _twin(self) -> notebook.Twin:
+        if any(spec.asked for spec in self._specs()) and notebook.output() != "static":
+            return notebook.Twin(None, self.still(), self._height(), self._title())
         document = html_page(self._title(), [self._page_figure(notebook.TWIN_LAZY_BYTES)], bare=True)
         return notebook.Twin(document, self.still(), self._height(), self._title())
 

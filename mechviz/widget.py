@@ -144,7 +144,7 @@ class FigureWidget(anywidget.AnyWidget):
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: list[Any]) -> None:
         # In JupyterLab this may run on a second thread while a cell runs: no work here.
-        worker.submit(lambda: self._handle(content))
+        worker.submit(lambda: self._handle(content), background=bool(content.get("background")))
 
     def _handle(self, content: dict[str, Any]) -> None:
         if content["type"] == "arrays":

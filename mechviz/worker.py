@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
-import queue
 import sys
 import threading
 import time
@@ -11,18 +12,39 @@ from collections.abc import Callable
 
 log = logging.getLogger("mechviz")
 
-_jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+# (whether it can wait, when it came, the job): what can wait is taken when nothing else is there.
+_jobs: list[tuple[bool, int, Callable[[], None]]] = []
+_came = itertools.count()
+_more = threading.Condition()
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 
 
-def submit(job: Callable[[], None]) -> None:
-    """Run `job` on the worker thread, in order; at once where messages can only be sent from the calling thread."""
+def submit(job: Callable[[], None], *, background: bool = False) -> None:
+    """Run `job` on the worker thread, in order; at once where messages can only be sent from the calling thread.
+
+    Args:
+        job: What is done; it answers its own errors.
+        background: It can wait: all jobs that cannot are done first, also those that come later.
+    """
     if not threaded():
         job()
         return
     _start()
-    _jobs.put(job)
+    _put(job, background)
+
+
+def _put(job: Callable[[], None], background: bool = False) -> None:
+    with _more:
+        heapq.heappush(_jobs, (background, next(_came), job))
+        _more.notify()
+
+
+def _next() -> Callable[[], None]:
+    with _more:
+        while not _jobs:
+            _more.wait()
+        return heapq.heappop(_jobs)[2]
 
 
 def threaded() -> bool:
@@ -41,11 +63,11 @@ def is_here() -> bool:
 
 
 def drain(timeout: float = 10.0) -> bool:
-    """Wait until all jobs submitted so far are done; False if that takes longer."""
+    """Wait until all jobs submitted so far are done, those that can wait among them; False if that takes longer."""
     if _thread is None:
         return True
     done = threading.Event()
-    _jobs.put(done.set)
+    _put(done.set, background=True)
     return done.wait(timeout)
 
 
@@ -100,7 +122,7 @@ def _start() -> None:
 
 def _run() -> None:
     while True:
-        job = _jobs.get()
+        job = _next()
         try:
             job()
         except Exception:  # a job answers its own errors; what is left must not end the thread

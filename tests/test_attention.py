@@ -31,8 +31,8 @@ def softmax(*shape: int, causal: bool = True, dtype: str = "float32", sd: float 
 
 
 def props(view: mv.View) -> dict:
-    """What the browser is given, with `wire.Array` in place."""
-    return dict(view.flat()[1]["0"][1])
+    """What the browser is given in a file, with `wire.Array` in place."""
+    return dict(view.flat("file")[1]["0"][1])
 
 
 def decoded(array: wire.Array) -> np.ndarray:
@@ -130,7 +130,7 @@ def test_long_factored_patterns_travel_as_queries_and_keys(long_pattern):
         got = weights_from(values, decoded)
         error = np.abs(got - long_pattern.head(i)).max()
         assert 0 < error <= values["error"] <= 1e-3
-    assert "float16 queries and keys" in next(view._specs()).provenance["precision"]
+    assert {head["values"]["precision"] for head in heads} == {"float16"}
     np.testing.assert_array_equal(view.answer("0", "value", {"head": 1, "query": 7}), long_pattern.rows(1, [7])[0])
     first, again = (shown["heads"][1]["values"] for shown in (props(view), json_round_trip(view)))
     np.testing.assert_array_equal(weights_from(again, decoded), weights_from(first, decoded))

@@ -81,3 +81,14 @@ def test_a_change_made_during_a_run_is_followed_by_another(kernel):
     go.set()
     assert worker.drain()
     assert seen == [1, 2]
+
+
+def test_what_can_wait_is_done_when_nothing_else_is_there(kernel):
+    go, seen = threading.Event(), []
+    worker.submit(lambda: go.wait(5) and None)
+    worker.submit(lambda: seen.append("overview 1"), background=True)
+    worker.submit(lambda: seen.append("overview 2"), background=True)
+    worker.submit(lambda: seen.append("tile"))
+    go.set()
+    assert worker.drain()
+    assert seen == ["tile", "overview 1", "overview 2"]

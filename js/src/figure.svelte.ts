@@ -1,5 +1,5 @@
 /** A figure in the browser: its views' props with arrays in place, one selection, one hover, the theme. */
-import type { Answer, Backend } from './backend';
+import type { Answer, Backend, How } from './backend';
 import { isHeard, type Sharer } from './bus';
 import type { Paper } from './export/paper';
 import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
@@ -188,8 +188,8 @@ export class Figure implements Sharer {
   }
 
   /** Ask the kernel about a view; undefined where there is none. */
-  async ask(view: string, name: string, args: unknown): Promise<Answer | undefined> {
-    return this.backend.ask?.(view, name, args);
+  async ask(view: string, name: string, args: unknown, how?: How): Promise<Answer | undefined> {
+    return this.backend.ask?.(view, name, args, how);
   }
 
   async #must(id: string): Promise<NdArray> {

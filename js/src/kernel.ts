@@ -1,6 +1,6 @@
 /** The backend behind a live widget: anywidget's model, custom messages for arrays and questions. */
 import type { AnyModel } from '@anywidget/types';
-import { Superseded, type Answer, type Backend } from './backend';
+import { Superseded, type Answer, type Backend, type How } from './backend';
 import type { FigureJson } from './figure.svelte';
 import type { Selection } from './selection';
 import { decode, type Header, type NdArray } from './wire';
@@ -22,7 +22,7 @@ interface Waiting<T> {
 
 interface Question extends Waiting<Answer> {
   channel: string;
-  content: { type: 'ask'; seq: number; view: string; name: string; args: unknown };
+  content: { type: 'ask'; seq: number; view: string; name: string; args: unknown; background?: boolean };
 }
 
 type Message =
@@ -50,11 +50,12 @@ export class KernelBackend implements Backend {
     return this.#known.get(id) ?? this.#pushed(id) ?? this.#want(id);
   }
 
-  ask(view: string, name: string, args: unknown): Promise<Answer> {
+  ask(view: string, name: string, args: unknown, { channel: own, background }: How = {}): Promise<Answer> {
     const seq = ++this.#seq;
-    const channel = `${view}/${name}`;
+    const channel = `${view}/${own ?? name}`;
     return new Promise((resolve, reject) => {
-      const question: Question = { resolve, reject, channel, content: { type: 'ask', seq, view, name, args } };
+      const content: Question['content'] = { type: 'ask', seq, view, name, args, ...(background && { background }) };
+      const question: Question = { resolve, reject, channel, content };
       if (!this.#flying.has(channel)) return this.#send(question);
       this.#next.get(channel)?.reject(new Superseded('a newer question took its place'));
       this.#next.set(channel, question);

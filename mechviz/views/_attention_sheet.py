@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from mechviz import wire
 from mechviz._factor_pack import PackedHead
 from mechviz._sink import with_sink
 from mechviz.arrays import Quantity
+from mechviz.pattern import Dense, Factored
 from mechviz.text import Tokens, as_tokens, visible
 from mechviz.views._attention_scores import Scores
 from mechviz.views._head_stats import Summary, summarise
@@ -47,6 +49,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """What is known of heads once every weight has been seen."""
+
+    found: list[Summary]
+    packed: list[PackedHead | None]
+    encoding: Encoding
+
+
+@dataclass(frozen=True)
 class Sheet:
     """The heads of one stack over one text; `key_tokens` is None where keys are the same tokens."""
 
@@ -57,11 +68,10 @@ class Sheet:
     numbers: list[int]
     names: list[str] | None
     sources: list[HeadSource]
-    found: list[Summary]
-    packed: list[PackedHead | None]
+    look: Callable[[], Looked]
+    remote: bool  # too large to be looked at before it is shown: a kernel is asked, a file is made head by head
     causal: bool
     thumb: int
-    encoding: Encoding
     missing: str
     scores: Scores
     rows: list[tuple[str, str]]  # of the grid: name, and why there are no heads
@@ -73,9 +83,24 @@ class Sheet:
         return max(layer.pattern.shape[0] for layer in self.stack)
 
     @property
+    def found(self) -> list[Summary]:
+        """Every head at a glance."""
+        return self.look().found
+
+    @property
+    def packed(self) -> list[PackedHead | None]:
+        """Heads that travel as queries and keys."""
+        return self.look().packed
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the others travel."""
+        return self.look().encoding
+
+    @property
     def probabilities(self) -> bool:
-        """Whether all rows can be probabilities."""
-        return all(summary.probabilities for summary in self.found)
+        """Whether all rows can be probabilities; what has a softmax of its own makes them so."""
+        return self.remote or all(summary.probabilities for summary in self.found)
 
     def places(self) -> list[dict[str, Any]]:
         """Where every head stands, and what it is called."""
@@ -109,11 +134,19 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
     causal = is_causal(sources, asked.causal, same_tokens=key_text == text)
     thumb = thumb_size(len(sources))
     look: dict[str, Any] = {"causal": causal, "thumb": thumb, "rule": pooling_of(said)}
-    found, packed = [], []
-    for source in sources:
-        weights = source.weights()
-        found.append(summarise(weights, **look))
-        packed.append(factors_of(source, weights, causal) if asked.precision == "auto" else None)
+    remote = any(not isinstance(source.pattern, Dense) for source in sources)
+
+    @cache
+    def every() -> Looked:
+        found, packed = [], []
+        for source in sources:
+            weights = source.weights()
+            found.append(summarise(weights, **look))
+            packed.append(factors_of(source, weights, causal) if asked.precision == "auto" else None)
+        return Looked(found, packed, encoding_of(sources, found, causal, asked.precision))
+
+    if not remote:
+        every()
     return Sheet(
         text=text,
         key_text=key_text,
@@ -122,11 +155,10 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
         numbers=numbers,
         names=names,
         sources=sources,
-        found=found,
-        packed=packed,
+        look=every,
+        remote=remote,
         causal=causal,
         thumb=thumb,
-        encoding=encoding_of(sources, found, causal, asked.precision),
         missing=missing_of(pattern),
         scores=Scores(stack, text, causal=causal, same_tokens=same),
         rows=rows,
@@ -135,7 +167,7 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
 
 
 def sheet_props(
-    sheet: Sheet, quantity: Quantity, opened: int, *, offset: int = 0, like: Sheet | None = None
+    sheet: Sheet, quantity: Quantity, opened: int, *, offset: int = 0, like: Sheet | None = None, live: bool = False
 ) -> dict[str, Any]:
     """What js/src/views/attentionsheets.ts reads as SheetJson.
 
@@ -145,26 +177,42 @@ def sheet_props(
         opened: The head that is open at first.
         offset: Heads of the sheets before it: the kernel counts them all.
         like: The first text of the same stack, where this is another one: nothing of it comes with the first picture.
+        live: A kernel stays behind the picture: what is too large to be looked at first is asked from it.
     """
+    remote = live and sheet.remote
     own = sheet.names or [visible(str(n)) for n in sheet.stack[0].pattern.names or [f"H{n}" for n in sheet.numbers]]
-    thumbs = thumbs_of(sheet.found, sheet.causal) if len(sheet.sources) > 1 else None
+    thumbs = thumbs_of(sheet.found, sheet.causal) if len(sheet.sources) > 1 and not remote else None
     return {
         "tokens": sheet.text.to_props(),
         "key_tokens": None if sheet.key_tokens is None else sheet.key_text.to_props(),
-        **_heads(sheet, quantity, opened, like),
+        **(_asked_heads(sheet) if remote else _heads(sheet, quantity, opened, like)),
         "rows": [name for name, _ in sheet.rows],
         "reasons": [reason or None for _, reason in sheet.rows] if any(reason for _, reason in sheet.rows) else None,
         "columns": own,
         "thumbs": replace(thumbs, lazy=True) if thumbs and like else thumbs,
+        "remote": remote,
         "thumb_step": math.ceil(max(len(sheet.text), len(sheet.key_text)) / sheet.thumb),
-        "peaks": wire.Array(np.array([s.peak for s in sheet.found]), lazy=like is not None),
-        "scores": sheet.scores.to_props(lazy=like is not None) if sheet.probabilities else None,
+        "peaks": None if remote else wire.Array(np.array([s.peak for s in sheet.found]), lazy=like is not None),
+        "scores": sheet.scores.to_props(lazy=remote or like is not None) if sheet.probabilities else None,
         "causal": sheet.causal,
         "probabilities": sheet.probabilities,
-        "row_total": row_total(sheet.found),
+        "row_total": _sums_to_one(sheet) if remote else row_total(sheet.found),
         "open": opened,
         "offset": offset,
     }
+
+
+def _asked_heads(sheet: Sheet) -> dict[str, Any]:
+    """Every head with what the kernel is asked about: js/src/pattern/remote.ts."""
+    places, shape = sheet.places(), [len(sheet.text), len(sheet.key_text)]
+    return {"heads": [{**place, "values": {"remote": shape}, "nan": 0, "above": 0, "below": 0} for place in places]}
+
+
+def _sums_to_one(sheet: Sheet) -> dict[str, float] | None:
+    """What every row of a softmax sums to, unless some see nothing."""
+    plain = [getattr(source.pattern, "pattern", source.pattern) for source in sheet.sources]
+    seen = all(isinstance(p, Factored) and p.mask is None and p.offset >= 0 for p in plain)
+    return {"value": 1.0, "error": 1e-5} if seen else None
 
 
 def _heads(sheet: Sheet, quantity: Quantity, opened: int, like: Sheet | None) -> dict[str, Any]:

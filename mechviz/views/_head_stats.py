@@ -46,6 +46,10 @@ class Summary:
         return within and self.row_sums[1] <= 1 + _ROW_SLACK
 
 
+# What can be said of a softmax before its weights are seen.
+PROBABLE = [Summary(low=0.0, high=1.0, finite=True, nan=0, row_sums=(0.0, 1.0), thumb=np.zeros((1, 1)), peak=1.0)]
+
+
 def summarise(weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None = None) -> Summary:
     """Look at one head, ``[query, key]``; under a causal mask only at key <= query.
 

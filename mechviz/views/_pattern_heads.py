@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mechviz._reading import Reading, steps
 from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Pattern
 from mechviz.sites import Head, parse
@@ -35,6 +36,11 @@ class HeadSource:
         if isinstance(self.pattern, Dense):  # its own dtype: head() would round float64
             return as_float(self.pattern.array[self.column])
         return to_numpy(self.pattern.head(self.column), name="pattern")
+
+    def pooled(self, size: int) -> np.ndarray:
+        """At most ``size`` cells a side, the largest weight in each: for a head too large to be held."""
+        edges = [steps(0, n, -(-max(self.pattern.shape[1:]) // size)) for n in self.pattern.shape[1:]]
+        return Reading([(self.pattern, self.column)]).tile(edges[0], edges[1])
 
     def line(self, args: dict[str, Any]) -> np.ndarray:
         """The weights of one query ``[key]`` or of one key ``[query]``: what a live picture asks for."""
@@ -106,7 +112,11 @@ def is_causal(heads: Sequence[HeadSource], given: bool | None, *, same_tokens: b
         if given:
             _check_causal(heads)
         return bool(given)
-    return same_tokens and all(source.pattern.causal or _is_masked(source.weights()) for source in heads)
+    return same_tokens and all(
+        # A pattern that is no array knows its own rule, and may be too large to be looked through.
+        source.pattern.causal or (isinstance(source.pattern, Dense) and _is_masked(source.weights()))
+        for source in heads
+    )
 
 
 def _is_masked(weights: np.ndarray) -> bool:
@@ -118,6 +128,8 @@ def _is_masked(weights: np.ndarray) -> bool:
 
 def _check_causal(heads: Sequence[HeadSource]) -> None:
     for source in heads:
+        if source.pattern.causal:
+            continue
         weights = source.weights()
         if not _is_masked(weights):
             query, key = np.argwhere(np.triu(weights != 0, 1))[0]

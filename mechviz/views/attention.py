@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,14 @@ from mechviz.view import View, display
 from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
+from mechviz.views._head_stats import PROBABLE
+from mechviz.views._pattern_remote import Remote
 from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
+
+_ASKED = "float32 from the kernel, in a file as each head says"
+# Weights of a head too large for a still: pooling them would keep a cell waiting.
+_STILL = 1 << 26
 
 
 @display
@@ -119,42 +126,53 @@ def attention(
     said = named(carried_quantity(pattern), name, None, scale, limits)
     read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
     part, opened = open_first(head, sheets, read)
-    quantity = quantity_of([summary for sheet in read for summary in sheet.found], said)
+    quantity = quantity_of([summary for sheet in read for summary in (PROBABLE if sheet.remote else sheet.found)], said)
     every = [(sheet, i) for sheet in read for i in range(len(sheet.sources))]  # as the browser counts heads
-    sent = []
-    for i, sheet in enumerate(read):
-        at, text = sheets.place(i)
-        like = read[sheets.at(at, 0)] if text else None
-        offset = sum(len(other.sources) for other in read[:i])
-        sent.append(sheet_props(sheet, quantity, opened if at == part else 0, offset=offset, like=like))
     said_of_all: dict[str, Any] = {
         "quantity": ", ".join(filter(None, (quantity.name, quantity.unit))),
         "scale": {"ramp": quantity.scale, "limits": list(quantity.limits or (0.0, 1.0))},
     }
-    first = read[sheets.at(part, 0)]
-    site = " ".join(filter(None, (sheets.parts[part], first.sources[opened].name)))
-    missing = "; ".join(dict.fromkeys(filter(None, (sheet.missing for sheet in read))))
-    precisions = ", ".join(sorted({said_precision(sheet.encoding, sheet.packed) for sheet in read}))
-    said_of_all["roles"] = _roles(roles, sheets, read, sent)
-    if len(read) == 1:
-        props = {**sent[0], **said_of_all}
-    else:
-        said_of_all["over_texts"] = [
-            over_texts([sheet.scores for sheet in of_part]) if all(sheet.probabilities for sheet in of_part) else None
+
+    def props(live: bool) -> dict[str, Any]:
+        sent = []
+        for i, sheet in enumerate(read):
+            at, text = sheets.place(i)
+            like = read[sheets.at(at, 0)] if text else None
+            offset = sum(len(other.sources) for other in read[:i])
+            own = opened if at == part else 0
+            sent.append(sheet_props(sheet, quantity, own, offset=offset, like=like, live=live))
+        of_all = {**said_of_all, "roles": _roles(roles, sheets, read, sent)}
+        if len(read) == 1:
+            return {**sent[0], **of_all}
+        of_all["over_texts"] = [
+            over_texts([sheet.scores for sheet in of_part])
+            if all(sheet.probabilities and not sheet.remote for sheet in of_part)
+            else None
             for i in range(len(sheets.parts))
             for of_part in [read[sheets.at(i, 0) : sheets.at(i + 1, 0)]]
         ]
         texts = [first_words(read[sheets.at(part, text)].text) for text in range(sheets.texts)]
-        props = {"sheets": sent, "parts": sheets.parts, "texts": texts, "part": part, **said_of_all}
+        return {"sheets": sent, "parts": sheets.parts, "texts": texts, "part": part, **of_all}
+
+    remote = any(sheet.remote for sheet in read)
+    first = read[sheets.at(part, 0)]
+    site = " ".join(filter(None, (sheets.parts[part], first.sources[opened].name)))
+    missing = "; ".join(dict.fromkeys(filter(None, (sheet.missing for sheet in read))))
+    precisions = sorted({_ASKED if s.remote else said_precision(s.encoding, s.packed) for s in read})
     return View.of(
         "attention",
-        props,
+        props(live=True),
+        saved=(lambda _twin: props(live=False)) if remote else None,
+        asked=remote,
         title=title,
         site=site,
         provenance=_provenance(read, sheets.texts)
-        | {"precision": precisions}
+        | {"precision": ", ".join(precisions)}
         | ({"missing": missing} if missing else {}),
-        answers={"value": lambda args: _line(every, args)},
+        answers={
+            "value": lambda args: _line(every, args),
+            **Remote([(source.pattern, source.column) for sheet in read for source in sheet.sources]).answers(),
+        },
         still=lambda: _still(first, opened, quantity, f"{title} {site}"),
         height=lambda width: _height(width, first, several=len(read) > 1),
         selection={"layers": [first.sources[opened].layer], "heads": [first.numbers[first.sources[opened].column]]}
@@ -202,6 +220,11 @@ def _provenance(read: Sequence[Sheet], texts: int) -> dict[str, Any]:
 
 
 def _still(sheet: Sheet, opened: int, quantity: Quantity, title: str) -> str:
+    if sheet.remote:
+        if math.prod(sheet.sources[opened].pattern.shape[1:]) > _STILL:
+            return f"<p>{escape(title)}: {len(sheet.text)} tokens, drawn while a kernel runs</p>"
+        pooled = sheet.sources[opened].pooled(500)
+        return attention_still(pooled, [], causal=sheet.causal, quantity=quantity, title=title)
     weights = sheet.sources[opened].weights()
     places = zip(sheet.sources, sheet.found, strict=True)
     return attention_still(

@@ -130,6 +130,20 @@ function hatch(p: Pixels, left: number, right: number, top: number, bottom: numb
   }
 }
 
+/** What is not computed yet, from row `from` of a tile on: plate with a sparse hatch, within the mask. */
+export function pending(p: Pixels, tile: Tile, from: number, cells: Cells, look: Look): void {
+  const period = Math.round(12 * cells.ratio);
+  for (let r = from; r < tile.rows; r++) {
+    const last = look.causal ? lastColumn(tile, r) : tile.cols - 1;
+    if (last < 0) continue;
+    const [left, right] = [Math.max(0, cells.x[0]), Math.min(p.width, cells.x[last + 1])];
+    for (let y = Math.max(0, cells.y[r]); y < cells.y[r + 1]; y++) {
+      for (let x = left; x < right; x++)
+        p.data[y * p.width + x] = (x + y) % period ? look.palette.plate : look.palette.mark;
+    }
+  }
+}
+
 /** Dots: padding. */
 function dots(p: Pixels, left: number, right: number, top: number, bottom: number, cells: Cells, look: Look): void {
   const period = Math.round(5 * cells.ratio);

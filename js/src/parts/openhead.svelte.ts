@@ -4,6 +4,7 @@ import { Superseded } from '../backend';
 import { LazyArray, type Figure } from '../figure.svelte';
 import { Dense } from '../pattern/dense';
 import { Factored, type FactorsJson } from '../pattern/factored';
+import { Remote, type RemoteJson } from '../pattern/remote';
 import { outweighs, type Direction, type Line, type Pattern, type Reading } from '../pattern/pattern';
 import { errorOf, type NdArray } from '../wire';
 
@@ -12,8 +13,8 @@ const [LOADING, LATE] = [250, 1500];
 
 /** An array, here or fetched when the head is opened. */
 type Part = NdArray | LazyArray;
-/** What a head travels as: its weights, or its queries and keys. */
-export type HeadValues = Part | FactorsJson<Part>;
+/** What a head travels as: its weights, its queries and keys, or nothing: it is asked about. */
+export type HeadValues = Part | FactorsJson<Part> | RemoteJson;
 
 /** Which heads, and which of their rows or columns. */
 export interface Asked {
@@ -33,12 +34,10 @@ export interface Asked {
 
 /** Made while a component is set up: it fetches and asks as what `asked` reads changes. */
 export class OpenHead {
-  /** What went wrong with the last fetch or question. */
-  problem = $state('');
+  #problem = $state('');
   /** The numbers of the head are awaited, for so long that the reader should know. */
   loading = $state(false);
-  /** The kernel's own numbers are awaited, likewise. */
-  late = $state(false);
+  #late = $state(false);
   /** A row or column from the kernel, what it answers, and the numbers that were shown when it was asked. */
   #answered = $state.raw<{ question: string; pattern: Pattern; line: Line }>();
   #asked: () => Asked;
@@ -53,13 +52,24 @@ export class OpenHead {
     const { heads, combine, direction, subject } = this.#asked();
     return `${heads} ${combine} ${direction} ${subject}`;
   });
-  #heads = $derived(this.#parts.every(arrayOf) ? this.#values.map((values) => this.#patternOf(values)) : undefined);
+  // As a text, for the same reason.
+  #numbers = $derived.by(() => this.#asked().heads.join());
+  #heads = $derived.by(() => {
+    const numbers = this.#numbers.split(',').map(Number);
+    const here = this.#parts.every(arrayOf);
+    return here ? this.#values.map((values, i) => this.#patternOf(values, numbers[i])) : undefined;
+  });
   /** Undefined until its numbers are here. */
   pattern = $derived.by((): Pattern | undefined => {
     const heads = this.#heads;
     const [first, ...others] = heads ?? [];
     return others.length ? first.read({ combine: this.#combine }, others) : first;
   });
+  #remote = $derived(this.pattern instanceof Remote ? this.pattern : undefined);
+  /** What went wrong with the last fetch or question. */
+  problem = $derived(this.#problem || this.#remote?.problem || '');
+  /** The kernel's own numbers are awaited, for so long that the reader should know. */
+  late = $derived(this.#late || !!this.#remote?.late);
   /** This copy does not hold the head. */
   absent = $derived(this.#values.some(isAbsent));
   #carried = $derived.by(() => {
@@ -96,7 +106,11 @@ export class OpenHead {
     return pattern.error ?? slack * n * errorOf(value / n, pattern.precision);
   }
 
-  #patternOf(values: HeadValues): Pattern {
+  #patternOf(values: HeadValues, number: number): Pattern {
+    if (isRemote(values)) {
+      const { figure, view } = untrack(this.#asked);
+      return new Remote((name, args, how) => figure.ask(view, name, args, how), values, this.#causal, [number]);
+    }
     if (!isFactors(values)) return new Dense(arrayOf(values)!, this.#causal, this.#signed);
     const { queries, keys, normaliser, sink, mask } = values;
     const [q, k, n] = [queries, keys, normaliser].map((part) => arrayOf(part)!);
@@ -106,18 +120,19 @@ export class OpenHead {
 
   #fetch(): (() => void) | undefined {
     const awaited = this.#parts.filter((part) => part instanceof LazyArray && !part.value && !part.absent);
-    this.problem = '';
+    this.#problem = '';
     if (!awaited.length) return;
     const told = this.#tell((on) => (this.loading = on), LOADING);
     Promise.all(awaited.map((part) => (part as LazyArray).load())).then(told, (error: Error) => {
       told();
-      this.problem = error.message;
+      this.#problem = error.message;
     });
     return told;
   }
 
   /** Fetch again what could not be fetched, or ask again what was not answered. */
   retry(): void {
+    this.#remote?.retry();
     this.#fetch();
     this.#ask();
   }
@@ -137,7 +152,7 @@ export class OpenHead {
     const { figure, view, heads, combine, direction, subject } = untrack(this.#asked);
     const carried = untrack(() => this.#carried);
     if (!figure.live || !pattern || pattern.precision === 'exact' || !carried) return;
-    const told = this.#tell((on) => (this.late = on), LATE);
+    const told = this.#tell((on) => (this.#late = on), LATE);
     const which = heads.length > 1 ? { heads, combine } : { head: heads[0] };
     figure.ask(view, 'value', { ...which, [direction === 'by' ? 'key' : 'query']: subject }).then(
       (answer) => {
@@ -146,15 +161,19 @@ export class OpenHead {
         if (!whole) return;
         const values = whole.subarray(carried.start, carried.start + carried.values.length);
         this.#answered = { question, pattern, line: { start: carried.start, values } };
-        this.problem = '';
+        this.#problem = '';
       },
       (error) => {
         told();
-        if (!(error instanceof Superseded)) this.problem = error.message;
+        if (!(error instanceof Superseded)) this.#problem = error.message;
       },
     );
     return told;
   }
+}
+
+export function isRemote(values: HeadValues): values is RemoteJson {
+  return 'remote' in values;
 }
 
 function isFactors(values: HeadValues): values is FactorsJson<Part> {
@@ -163,6 +182,7 @@ function isFactors(values: HeadValues): values is FactorsJson<Part> {
 
 /** The arrays that a head is made of. */
 function partsOf(values: HeadValues): Part[] {
+  if (isRemote(values)) return [];
   if (!isFactors(values)) return [values];
   const { queries, keys, normaliser, sink, mask } = values;
   return [queries, keys, normaliser, sink, mask].filter((part) => part !== null);

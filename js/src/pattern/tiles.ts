@@ -70,6 +70,11 @@ export class Tiles {
     this.#tiles.delete(name);
   }
 
+  /** Something else that was read under `subscribe` has changed. */
+  changed(): void {
+    this.#update();
+  }
+
   maxima(): ArrayLike<number> | undefined {
     this.subscribe();
     return this.#seen >= this.queries ? this.#maxima : undefined;

@@ -21,10 +21,15 @@ export interface AttentionProps {
   /** [head, row, column], each cell the largest of `thumb_step` × `thumb_step` weights; null for a single head. */
   thumbs: NdArray | LazyArray | null;
   thumb_step: number;
+  /** Heads stay in the kernel, thumbnails and peaks come from there. */
+  remote?: boolean;
   /** Why a row of the grid has no heads; null where all have some. */
   reasons: (string | null)[] | null;
-  /** The largest size of a weight, by head; under a causal mask without the first query, which has only itself to read. */
-  peaks: NdArray | LazyArray;
+  /**
+   * The largest size of a weight, by head; under a causal mask without the first query, which has only itself to read.
+   * Null while heads stay in the kernel.
+   */
+  peaks: NdArray | LazyArray | null;
   /** Null where rows are no probabilities. */
   scores: ScoresJson | null;
   /** Null of one text, or where texts have not the same heads. */

@@ -1,0 +1,98 @@
+"""What a live picture asks of heads that stay in the kernel: cells, rows, columns, the weight that a cell shows."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from mechviz._reading import Reading, steps
+from mechviz.pattern import Pattern
+
+# A question is answered in parts of about this long, so that another never waits for longer.
+SLICE = 0.04
+# Readings whose factors are kept: a browser sends them once.
+_KEPT = 8
+
+
+class Remote:
+    """Answers about the heads of a view; js/src/pattern/remote.ts asks.
+
+    Args:
+        heads: ``(pattern, head)`` of every head, as the browser counts them.
+    """
+
+    def __init__(self, heads: Sequence[tuple[Pattern, int]]) -> None:
+        self._heads = heads
+        self._factors: OrderedDict[str, tuple[np.ndarray | None, np.ndarray | None]] = OrderedDict()
+
+    def answers(self) -> dict[str, Any]:
+        """By name, as `mechviz.view.View.of` takes them."""
+        return {"cells": self.cells, "line": self.line, "peak": self.peak}
+
+    def cells(self, args: Mapping[str, Any]) -> Any:
+        """Rows of cells from ``args["from"]``, as many as are done in a while; the browser asks for the rest."""
+        reading = self._reading(args)
+        if reading is None:
+            return {"unknown": True}
+        rows, cols = _edges(args["rows"]), _edges(args["cols"])
+        until = time.perf_counter() + SLICE
+        found = []
+        for _, cells in reading.bands(rows[index(args["from"]) :], cols, args["pooling"]):
+            found.append(cells)
+            if time.perf_counter() > until:
+                break
+        return {}, [np.concatenate(found)]
+
+    def line(self, args: Mapping[str, Any]) -> Any:
+        """One row ("from") or column ("by") of what is read."""
+        reading = self._reading(args)
+        if reading is None:
+            return {"unknown": True}
+        return {}, [reading.line(args["direction"], index(args["index"]))]
+
+    def peak(self, args: Mapping[str, Any]) -> Any:
+        """The cell ``[query, key]`` of the largest weight of a rectangle, or furthest from zero; NaN wins."""
+        reading = self._reading(args)
+        if reading is None:
+            return {"unknown": True}
+        (top, bottom), (left, right) = args["rows"], args["cols"]
+        size = np.abs(reading.weights(slice(top, bottom), slice(left, right)))
+        if reading.causal:
+            size[np.arange(top, bottom)[:, None] < np.arange(left, right)] = -1
+        query, key = np.unravel_index(size.argmax(), size.shape)
+        return {"query": int(query) + top, "key": int(key) + left}
+
+    def _reading(self, args: Mapping[str, Any]) -> Reading | None:
+        """What is read; None where its factors have not been sent, or are forgotten."""
+        heads = [self._heads[index(head)] for head in args["heads"]]
+        said = args.get("reading")
+        if said is None:
+            return Reading(heads)
+        if "factors" in said:
+            queries, keys = heads[0][0].shape[1:]
+            sent = said["factors"]
+            self._factors[said["key"]] = (_factors(sent["columns"], keys), _factors(sent["rows"], queries))
+            while len(self._factors) > _KEPT:
+                self._factors.popitem(last=False)
+        if said["key"] not in self._factors:
+            return None
+        self._factors.move_to_end(said["key"])
+        return Reading(heads, *self._factors[said["key"]], said["combine"])
+
+
+def _factors(sent: str | None, count: int) -> np.ndarray | None:
+    """Factors ``[head or 1, count]`` from the bytes of float32 numbers."""
+    return None if sent is None else np.frombuffer(base64.b64decode(sent), "<f4").reshape(-1, count)
+
+
+def _edges(sent: Any) -> np.ndarray:
+    """Edges as a list, or as where they begin and end and how far apart they are."""
+    if isinstance(sent, Mapping):
+        return steps(index(sent["from"]), index(sent["to"]), index(sent["step"]))
+    return np.asarray(sent)
