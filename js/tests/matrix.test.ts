@@ -4,7 +4,19 @@ import type { Backend } from '../src/backend';
 import type { Figure } from '../src/figure.svelte';
 import '../src/labviews';
 import { mountFigure } from '../src/mount';
-import { blockAt, named, planOf, sideName, tileOf, type SideJson } from '../src/parts/matrix';
+import {
+  blockAt,
+  blockOf,
+  middle,
+  named,
+  planOf,
+  sideName,
+  span,
+  tileOf,
+  within,
+  type SideJson,
+} from '../src/parts/matrix';
+import { Dense } from '../src/pattern/dense';
 import type { Selection } from '../src/selection';
 import type { Header, NdArray } from '../src/wire';
 
@@ -287,15 +299,113 @@ test('rectangles are pooled by the largest or the one furthest from 0; NaN wins'
   const whole = { values, rows: 2, cols: 4, step: 1, origin: { query: 0, key: 0 } };
   const plan = planOf(900, side(2), side(4));
   const pooled = (signed: boolean) =>
-    Array.from(tileOf(whole, { ...plan, x: { ...plan.x, step: 2 }, y: { ...plan.y, step: 1 } }, signed).values);
+    Array.from(
+      tileOf({ tile: () => whole }, { ...plan, x: { ...plan.x, step: 2 }, y: { ...plan.y, step: 1 } }, signed)!.values,
+    );
   expect(pooled(false)).toEqual([1, NaN, 6, 8]);
   expect(pooled(true)).toEqual([-9, NaN, 6, 8]);
-  expect(blockAt({ count: 5, step: 2, cell: 10, size: 30 }, 25)).toEqual([4, 5]);
-  expect(blockAt({ count: 5, step: 2, cell: 10, size: 30 }, 30)).toBeUndefined();
+  expect(blockAt({ from: 0, count: 5, step: 2, cell: 10, size: 30 }, 25)).toEqual([4, 5]);
+  expect(blockAt({ from: 0, count: 5, step: 2, cell: 10, size: 30 }, 30)).toBeUndefined();
 });
 
 test('a row has its own name, else the letter and number of what it stands for', () => {
   expect(sideName(side(2, { labels: ['x', 'x'] }), 1)).toBe('x');
   expect(sideName(side(2, { noun: 'head', axes: { heads: array(Int32Array.of(3, 5), [2]) } }), 1)).toBe('H5');
   expect(sideName(side(2), 1)).toBe('1');
+});
+
+test('a part of a run stands in the same room, its blocks where they would be in all of it', () => {
+  const all = { from: 0, count: 100, step: 1, cell: 4, size: 400 };
+  const some = within(all, [37.4, 57.4]); // 20 of them, 20 px each
+  expect(some).toEqual({ from: 37, count: 20, step: 1, cell: 20, size: 400 });
+  expect([middle(some, 38), span(some, 38, 1), blockAt(some, 25)]).toEqual([30, [20, 19], [38, 39]]);
+  const many = within({ ...all, count: 4000 }, [1001, 2001]); // 0.4 px each: four to a cell from 1000 on, 251 cells
+  expect([many.from, many.count, many.step]).toEqual([1000, 1001, 4]);
+  expect(blockOf(many, 1007)).toEqual([1004, 1008]);
+  expect(blockOf(many, 2000)).toEqual([2000, 2001]);
+  expect(named(some, 13, [50, 3])).toEqual(expect.arrayContaining([37, 50, 56]));
+  expect(named(some, 13, [50, 3])).not.toContain(3);
+});
+
+test('what is pooled by halves is what is pooled at once', () => {
+  const values = Float32Array.from({ length: 13 * 22 }, (_, i) => ((i * 37) % 101) - 50);
+  values[100] = NaN;
+  for (const signed of [false, true]) {
+    const pattern = new Dense(array(values, [13, 22]), false, signed);
+    const { x, y, ...plan } = planOf(900, side(13), side(22));
+    const part = { ...plan, x: { ...x, from: 8, count: 12, step: 4 }, y: { ...y, from: 4, count: 9, step: 4 } };
+    const tile = tileOf(pattern, part, signed)!;
+    expect([tile.rows, tile.cols, tile.origin]).toEqual([3, 3, { query: 4, key: 8 }]);
+    // The one that a cell shows is the one that `peak` finds.
+    const shown = [4, 8, 12].flatMap((row) =>
+      [8, 12, 16].map((column) => {
+        const { query, key } = pattern.peak([row, Math.min(13, row + 4)], [column, column + 4])!;
+        return values[query * 22 + key];
+      }),
+    );
+    expect(Array.from(tile.values)).toEqual(shown);
+  }
+});
+
+test('plus and wheel show a part of it, a drag moves that, 0 shows all', async () => {
+  const [down, across] = [60, 80];
+  const values = Float32Array.from({ length: down * across }, (_, i) => i);
+  await mount(
+    'heatmap',
+    {
+      items: [{ values: { $array: 'a' }, nan: 0, above: 0, below: 0 }],
+      matrices: side(1),
+      rows: side(down),
+      columns: { ...side(across), title: 'column' },
+      open: 0,
+      preview: null,
+      quantity: 'value',
+      scale: { ramp: 'ink', limits: [0, down * across] },
+    },
+    { a: array(values, [down, across]) },
+  );
+  const axis = () => map().querySelector('text.axis')!.textContent;
+  const canvas = () => map().querySelector('canvas')!.getBoundingClientRect();
+  const { width, height } = canvas();
+  const middleOf = () => ({
+    position: { x: canvas().left - map().getBoundingClientRect().left + width / 2 + 1, y: height / 2 },
+  });
+  expect(axis()).toBe('row ↓ · column →');
+  await userEvent.click(map(), middleOf());
+  const read = readout();
+  await userEvent.keyboard('++');
+  await settled();
+  // 0.7 · 0.7 of 80 and of 60
+  expect(axis()).toMatch(/rows \d+–\d+, columns \d+–\d+$/);
+  const [top, bottom, left, right] = axis()!.match(/\d+/g)!.map(Number);
+  expect([bottom - top + 1, right - left + 1].every((n, k) => Math.abs(n - 0.49 * [down, across][k]) <= 1)).toBe(true);
+  expect([canvas().width, canvas().height]).toEqual([width, height]);
+  // What was picked is still under the pointer's place.
+  expect(readout()).toBe(read);
+  const to = middleOf().position;
+  const at = { x: map().getBoundingClientRect().left + to.x, y: map().getBoundingClientRect().top + to.y };
+  const drag = (type: string, x: number) =>
+    map().dispatchEvent(
+      new PointerEvent(type, { clientX: x, clientY: at.y, buttons: 1, bubbles: true, composed: true, pointerId: 1 }),
+    );
+  drag('pointerdown', at.x);
+  drag('pointermove', at.x - 100);
+  map().dispatchEvent(new MouseEvent('click', { clientX: at.x - 100, clientY: at.y, bubbles: true, composed: true }));
+  await settled();
+  const moved = Math.round((100 / width) * 0.49 * across);
+  expect(Math.abs(Number(axis()!.match(/columns (\d+)/)![1]) - left - moved)).toBeLessThanOrEqual(1);
+  expect(readout()).toBe(read); // a drag picks nothing
+  await userEvent.keyboard('0');
+  await settled();
+  expect(axis()).toBe('row ↓ · column →');
+  const wheel = new WheelEvent('wheel', { deltaY: -50, ctrlKey: true, clientX: at.x, clientY: at.y, cancelable: true });
+  map().dispatchEvent(wheel);
+  await settled();
+  expect(wheel.defaultPrevented).toBe(true);
+  expect(axis()).toContain('rows ');
+  // Without Ctrl, and before it has been clicked into, the page scrolls.
+  map().blur();
+  const other = new WheelEvent('wheel', { deltaY: -50, clientX: at.x, clientY: at.y, cancelable: true });
+  map().dispatchEvent(other);
+  expect(other.defaultPrevented).toBe(false);
 });

@@ -113,8 +113,9 @@ def _stacked(given: Any, name: str) -> tuple[Sequence[Any], bool]:
         raise ValueError(
             f"{name} must have shape (position, neuron) or (layer, position, neuron), none of them 0; got {shape}"
         )
-    whole = array if len(shape) == 3 else array[None]
-    return [_own(layer, name, len(whole)) for layer in whole], len(shape) == 2
+    if len(shape) == 2:
+        return [_own(array, name, 1)], True
+    return [_own(layer, name, len(array)) for layer in array], False
 
 
 def _own(layer: Any, name: str, layers: int) -> Any:

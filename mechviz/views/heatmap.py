@@ -43,7 +43,8 @@ def heatmap(
     `column_points` say what rows and columns stand for, this is the selection of the figure: with layers down and heads
     across a click opens the head in `mechviz.attention` beside it, with positions it marks the token in
     `mechviz.tokens`. Arrow keys move, Enter picks, Esc lets go, ``[`` and ``]`` open the matrix before and after.
-    Names that would collide are left out; the one that is pointed at is always there. What is smaller than a pixel is
+    Plus, minus and Ctrl with the wheel show a part of a large matrix, a drag moves it, 0 shows all again. Names that would
+    collide are left out; the one that is pointed at is always there. What is smaller than a pixel is
     pooled, and says so: a cell then shows the largest number of a rectangle (signed: the one furthest from 0).
 
     Args:

@@ -76,7 +76,12 @@ def traced(page: Page, act: Callable[[], object]) -> list[dict]:
 
 def frames_of(page: Page, step: int) -> list[float]:
     """Milliseconds of main thread in every frame while the page scrolls by `step` pixels a frame."""
-    ours = traced(page, lambda: page.evaluate(SCROLL, [FRAMES, step]))
+    return between_frames(page, lambda: page.evaluate(SCROLL, [FRAMES, step]))
+
+
+def between_frames(page: Page, act: Callable[[], object]) -> list[float]:
+    """Milliseconds of main thread in every frame while something is done."""
+    ours = traced(page, act)
     begins = sorted(e["ts"] for e in ours if e["name"] == "FireAnimationFrame")
     taken = [0.0] * len(begins)
     for task in (e for e in ours if e["name"] == "RunTask" and "tdur" in e):

@@ -20,8 +20,9 @@ export interface Spot {
   column: number;
 }
 
-/** One direction: `step` rows or columns to a cell of `cell` CSS pixels. */
+/** One direction: `count` rows or columns from the one at `from`, `step` of them to a cell of `cell` CSS pixels. */
 export interface Run {
+  from: number;
   count: number;
   step: number;
   cell: number;
@@ -114,50 +115,75 @@ function run(count: number, exact: number, room: number): Run {
   const cells = Math.ceil(count / step);
   // From 4 px on all cells have one size; below, the rounding would cost too much of the room.
   const cell = step > 1 ? room / cells : exact >= 4 ? Math.floor(exact) : exact;
-  return { count, step, cell, size: cells * cell };
+  return { from: 0, count, step, cell, size: cells * cell };
+}
+
+/** A part of a run in the same room. Blocks of 2, 4, 8 … begin where they would in all of it. */
+export function within(run: Run, [from, to]: readonly [number, number]): Run {
+  const pitch = run.size / (to - from);
+  const step = pitch >= 1 ? 1 : 2 ** Math.ceil(-Math.log2(pitch) - 1e-9);
+  const first = Math.floor(Math.round(from) / step) * step;
+  const count = Math.max(1, Math.min(run.count, Math.round(to)) - first);
+  return { from: first, count, step, cell: run.size / Math.ceil(count / step), size: run.size };
+}
+
+/** Whether a row or column is among those that are shown. */
+export function isIn(run: Run, i: number | undefined): i is number {
+  return i !== undefined && i >= run.from && i < run.from + run.count;
 }
 
 /** Middle of a row or column, from the first one's edge. */
 export function middle(run: Run, i: number): number {
   const pitch = run.cell / run.step;
-  return run.step > 1 ? Math.min(run.size, (i + 0.5) * pitch) : i * run.cell + run.cell / 2;
+  const place = i - run.from;
+  return run.step > 1 ? Math.min(run.size, (place + 0.5) * pitch) : place * run.cell + run.cell / 2;
 }
 
 /** The edge and the length of the cell that a row or column lies in. */
 export function span(run: Run, i: number, gap: number): [at: number, size: number] {
-  return [Math.floor(i / run.step) * run.cell, run.cell - gap];
+  return [Math.floor((i - run.from) / run.step) * run.cell, run.cell - gap];
 }
 
 /** Half open: the rows or columns of the cell at a distance from the first one's edge; undefined outside. */
 export function blockAt(run: Run, at: number): readonly [number, number] | undefined {
   if (at < 0 || at >= run.size) return undefined;
-  return blockOf(run, Math.floor(at / run.cell) * run.step);
+  return blockOf(run, run.from + Math.floor(at / run.cell) * run.step);
 }
 
 /** Half open: what shares a cell with a row or column. */
 export function blockOf(run: Run, i: number): readonly [number, number] {
-  const from = Math.floor(i / run.step) * run.step;
-  return [from, Math.min(run.count, from + run.step)];
+  const from = run.from + Math.floor((i - run.from) / run.step) * run.step;
+  return [from, Math.min(run.from + run.count, from + run.step)];
 }
 
 /** Rows or columns whose names are drawn: what is pointed at and picked first, then the ends, then every n-th. */
 export function named(run: Run, apart: number, pointed: number[]): number[] {
   const pitch = run.cell / run.step;
   const distance = Math.max(pitch, apart);
+  const last = run.from + run.count - 1;
   return place(
     [
       ...pointed.slice(0, 40).map((index) => ({ index, rank: 0 })),
-      ...[0, run.count - 1].map((index) => ({ index, rank: 1 })),
-      ...thinned(run.count, pitch, distance).map((index) => ({ index, rank: 2 })),
-    ],
+      ...[run.from, last].map((index) => ({ index, rank: 1 })),
+      ...thinned(last + 1, pitch, distance).map((index) => ({ index, rank: 2 })),
+    ].filter(({ index }) => isIn(run, index)),
     pitch,
     distance,
   );
 }
 
+/** Where the cells of a matrix come from: a rectangle of it, pooled by squares of `step`. */
+interface Source {
+  tile(step: number, rows?: readonly [number, number], columns?: readonly [number, number]): Tile | undefined;
+}
+
 /** What is drawn of a matrix: its cells, pooled where they would be smaller than a pixel. */
-export function tileOf(whole: Tile, plan: Plan, signed: boolean): Tile {
-  return pool(whole, plan.y.step, false, signed, plan.x.step);
+export function tileOf(source: Source, { x, y }: Plan, signed: boolean): Tile | undefined {
+  // Squares are pooled once for all parts of the matrix; what is left is little.
+  const least = Math.min(x.step, y.step);
+  const step = x.step % least || y.step % least ? 1 : least;
+  const part = source.tile(step, [y.from, y.from + y.count], [x.from, x.from + x.count]);
+  return part && pool(part, y.step / step, false, signed, x.step / step);
 }
 
 const CURVES = ['linear', 'sqrt', 'log'] as const;

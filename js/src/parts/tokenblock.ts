@@ -16,6 +16,8 @@ interface Filled {
   classes: string;
   shown?: TokenFill | null;
   state: number;
+  /** On the plate, of which kind. */
+  plain?: string;
 }
 
 export class BlockElements {
@@ -53,8 +55,9 @@ export class BlockElements {
     for (const filled of this.#filled) {
       const fill = fills?.[filled.position];
       const plain = !fills && filled.ground ? (filled.position % 2 ? ' odd' : ' even') : '';
-      if (filled.shown === fill && filled.element.className === filled.classes + plain) continue;
+      if (filled.shown === fill && filled.plain === plain) continue;
       filled.shown = fill;
+      filled.plain = plain;
       filled.element.className = filled.classes + (fill?.mark ? ` ${fill.mark}` : plain);
       if (filled.ground) filled.element.style.backgroundColor = fill?.background ?? '';
       filled.element.style.color = fill?.color ?? '';

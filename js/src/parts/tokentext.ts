@@ -81,15 +81,40 @@ const LONG = 40;
 
 /** The fill of each value on a scale: its colour, a text colour that reads on it, and what does not fit the scale. */
 export function fillsFor(values: ArrayLike<number>, scale: Scale, lut: Lut, foreground: Rgb): TokenFill[] {
-  const styles = lut.rgb.map((rgb) => ({ background: css(rgb), color: css(textOn(rgb, foreground)) }));
-  const nan: TokenFill = { background: 'transparent', color: css(foreground), mark: 'nan' };
-  const last = styles.length - 1;
+  const { styles, nan, above, below } = looksOf(lut, foreground);
   return Array.from(values, (value) => {
     if (Number.isNaN(value)) return nan;
     const side = beyond(scale, value);
-    if (side) return { ...styles[side > 0 ? last : 0], mark: side > 0 ? 'above' : 'below' };
-    return styles[indexAt(position(scale, value))];
+    return side ? (side > 0 ? above : below) : styles[indexAt(position(scale, value))];
   });
+}
+
+interface Looks {
+  foreground: Rgb;
+  styles: TokenFill[];
+  nan: TokenFill;
+  above: TokenFill;
+  below: TokenFill;
+}
+const looks = new WeakMap<Lut, Looks>();
+
+/** Every fill that a scale has, made once: a token whose fill is the same object is not visited when others change. */
+function looksOf(lut: Lut, foreground: Rgb): Looks {
+  let found = looks.get(lut);
+  if (found?.foreground !== foreground) {
+    const styles = lut.rgb.map((rgb): TokenFill => ({ background: css(rgb), color: css(textOn(rgb, foreground)) }));
+    looks.set(
+      lut,
+      (found = {
+        foreground,
+        styles,
+        nan: { background: 'transparent', color: css(foreground), mark: 'nan' },
+        above: { ...styles[styles.length - 1], mark: 'above' },
+        below: { ...styles[0], mark: 'below' },
+      }),
+    );
+  }
+  return found;
 }
 
 /** The colour of text in the theme of `host`; black where the system has set its own. */
@@ -105,7 +130,7 @@ export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity, st
   const blocks: Block[] = [];
   let [paragraph, text]: [Cell[], number] = [[], 0];
   const flush = () => {
-    if (paragraph.length) append(blocks, paragraph, runsRightToLeft(paragraph, tokens), text);
+    if (paragraph.length) append(blocks, paragraph, runsRightToLeft(paragraph, tokens), text, Math.min(SOFT, most));
     paragraph = [];
   };
   for (const cell of cellsOf(tokens, marks)) {
@@ -123,12 +148,12 @@ export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity, st
 }
 
 /** Short paragraphs that run the same way share a block. */
-function append(blocks: Block[], cells: Cell[], rtl: boolean, text: number): void {
+function append(blocks: Block[], cells: Cell[], rtl: boolean, text: number, enough: number): void {
   const block = blocks.at(-1);
   const size = cells.reduce((sum, cell) => sum + cell.text.length + cell.glyph.length + 0.4, 0);
   const lines = Math.ceil(size / COLUMNS);
   const last = cells.at(-1)!.positions.at(-1)!;
-  if (block?.text === text && block.rtl === rtl && block.cells.length < SOFT) {
+  if (block?.text === text && block.rtl === rtl && block.cells.length < enough) {
     block.cells.push(...cells);
     block.last = last;
     block.lines += lines;
