@@ -21,6 +21,8 @@ class Page:
         self.title = title
         self.items = list(items)
         self.contents = contents
+        if not self.items:
+            raise ValueError("items must hold at least one view or string of Markdown; got none")
         for i, item in enumerate(self.items):
             if not isinstance(item, (View, str)):
                 raise TypeError(f"items[{i}] must be a view or a string of Markdown; got {type(item).__name__}")
@@ -91,7 +93,7 @@ def page(title: str, items: Iterable[View | str], *, contents: bool | None = Non
 
     Raises:
         TypeError: an item is neither a view nor a string, or `title` is none.
-        ValueError: a formula cannot be read (when the page is written).
+        ValueError: there are no items, or a formula cannot be read (when the page is written).
 
     Example:
         >>> mv.page("Induction", ["Look at *L1H0*: $QK^\\top$", view]).save("induction.html")  # doctest: +SKIP

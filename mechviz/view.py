@@ -137,7 +137,12 @@ class View(Files):
         answers the browser, at any moment of a running cell; take a lock round what cells change too, and let it be
         quick. Of several picks made while it was still busy it sees the last. In marimo, Pyodide and plain Python, which
         have no such thread, it runs where the message arrives.
+
+        Raises:
+            TypeError: `f` cannot be called.
         """
+        if not callable(f):
+            raise TypeError(f"f must be a function of a selection; got {type(f).__name__}")
         call = worker.Newest(lambda: f(self._selection))
 
         def listener(source: Any) -> None:

@@ -199,6 +199,8 @@ def test_saving_is_reproducible():
             r"path must end in \.html, \.png, \.svg, \.pdf or \.json; got 'x\.txt'",
         ),
         (lambda: mv.page("t", "prose"), TypeError, "items must be a list"),
+        (lambda: mv.page("t", []), ValueError, "items must hold at least one view or string of Markdown; got none"),
+        (lambda: picture(LOSS).on_select([1]), TypeError, "f must be a function of a selection; got list"),
         (lambda: mv.page("t", [3]), TypeError, r"items\[0\] must be a view or a string of Markdown; got int"),
         (lambda: mv.row(picture(LOSS)).update(title="x"), TypeError, "update the views inside a figure"),
         (lambda: picture(LOSS).update(nope=1), TypeError, "nope"),

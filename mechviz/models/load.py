@@ -51,7 +51,7 @@ def load(
 
     Raises:
         TypeError: ``x`` is none of these.
-        FileNotFoundError: The embedded model is not there.
+        FileNotFoundError: The folder, or the embedded model, is not there.
         ValueError: ``device``, ``dtype`` or other options with a model that is loaded already; a site map that names
             what is not there, or that comes with a model which needs none.
 
@@ -77,6 +77,8 @@ def load(
         raise ValueError("sites= is for a torch.nn.Module of your own; models that load() reads need none")
     if x is not None and not isinstance(x, (str, Path)):
         raise TypeError(f"expected nothing, a name, a folder or a model; got {type(x).__name__}")
+    if x is not None and _is_path(x) and not Path(x).exists():
+        raise FileNotFoundError(f"there is no folder {str(x)!r}")
     if x is None and not EMBEDDED.is_dir():
         raise FileNotFoundError("this installation lacks the embedded model; `python -m mechviz.demo.train` makes it")
     if x is None:
@@ -91,6 +93,11 @@ def load(
         where = {key: value for key, value in kwargs.items() if key in _WHERE}
         tokenizer = AutoTokenizer.from_pretrained(EMBEDDED if x is None else x, **where)
     return Model(module, _tokenizer(tokenizer), name=name, bos=bos)
+
+
+def _is_path(x: str | Path) -> bool:
+    """Whether it can only be a folder: the name of a model on the hub has one slash at most and begins with a letter or digit."""
+    return isinstance(x, Path) or x.startswith(("/", "\\", ".", "~")) or x.count("/") > 1
 
 
 def _read(source: str | Path, dtype: Any, options: dict[str, Any]) -> nn.Module:

@@ -100,6 +100,9 @@ def test_something_that_is_no_language_model():
         load(torch.nn.Linear(2, 2))
     with pytest.raises(TypeError, match=r"expected nothing, a name, a folder or a model; got int"):
         load(5)
+    for path in ("/no/such/folder", "./none", "a/b/c"):
+        with pytest.raises(FileNotFoundError, match=f"there is no folder '{path}'"):
+            load(path)
 
 
 def test_a_model_without_a_language_head_is_traced_up_to_it():
