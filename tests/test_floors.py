@@ -80,6 +80,7 @@ PYTHON_WINGS = {
 PYTHON_ROOF = [
     "__init__",
     "cli",
+    "__main__",
     "opening",
     "publish",
     "gallery",
