@@ -248,6 +248,9 @@ const listed = () =>
 test('a lens has the top token of layer and position in each cell, and lists the rest', async () => {
   await lens(2, 'lens');
   expect(texts()).toEqual(['·one', '·two', 'three']); // the one without numbers has none
+  // At rest the model's own prediction after the last token is read: it has no numbers here.
+  expect(root.querySelector('.side .head')!.textContent).toMatch(/layer\s+1\b.*position\s+1\b/);
+  expect(listed()).toEqual([]);
   map().focus();
   await userEvent.keyboard('{ArrowDown}');
   expect(listed()).toEqual(['three 0.9000', '·one 0.1000']);

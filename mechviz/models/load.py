@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
@@ -87,12 +88,23 @@ def load(
         name, bos = "mechviz-demo", True
     else:
         module, name, bos = _read(x, dtype or "auto", kwargs), None, None
+    revision = None if x is None else _revision(x, kwargs)
     if device is not None:
         module = nn.Module.to(module, device)
     if tokenizer is None and getattr(module, "main_input_name", "input_ids") == "input_ids":
         where = {key: value for key, value in kwargs.items() if key in _WHERE}
         tokenizer = AutoTokenizer.from_pretrained(EMBEDDED if x is None else x, **where)
-    return Model(module, _tokenizer(tokenizer), name=name, bos=bos)
+    return Model(module, _tokenizer(tokenizer), name=name, bos=bos, revision=revision)
+
+
+def _revision(source: str | Path, options: dict[str, Any]) -> str | None:
+    """The commit of the hub that was read: the folder in the cache that the config lies in; None for a folder."""
+    if Path(source).exists():
+        return None
+    found = try_to_load_from_cache(
+        str(source), "config.json", cache_dir=options.get("cache_dir"), revision=options.get("revision")
+    )
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def _is_path(x: str | Path) -> bool:

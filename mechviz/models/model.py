@@ -42,13 +42,23 @@ class Model:
         module: The transformers model.
         tokenizer: Its tokenizer, or None.
         name: What pictures call it.
+        revision: The commit of the hub that `mechviz.load` read it from, or None; every picture's provenance has it.
         stacks: Its stacks of blocks: one, or "encoder" and "decoder", "text" and "vision".
     """
 
-    def __init__(self, module: nn.Module, tokenizer: Any = None, *, name: str | None = None, bos: bool | None = None):
+    def __init__(
+        self,
+        module: nn.Module,
+        tokenizer: Any = None,
+        *,
+        name: str | None = None,
+        bos: bool | None = None,
+        revision: str | None = None,
+    ):
         self.module = getattr(module, "_orig_mod", module)
         self.tokenizer = tokenizer
         self.name = name or name_of(self.module)
+        self.revision = revision
         self._bos = bos
         check_whole(self.module, self.name)
         self.stacks = self._find_stacks()

@@ -65,6 +65,8 @@ def tokens_of(model: Model, encoded: Encoded, weights: str, edits: list[str]) ->
         "transformers": transformers.__version__,
         "edits": edits,
     }
+    if model.revision is not None:
+        provenance["revision"] = model.revision
     if encoded.prompt is not None:
         provenance["prompt_tokens"] = encoded.prompt
     if model.tokenizer is None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import shutil
 from collections import OrderedDict
 
 import pytest
@@ -59,6 +60,19 @@ def test_what_says_where_to_read_counts_for_the_tokenizer_too(folder, monkeypatc
     load(folder, revision="main", local_files_only=True, attn_implementation="eager")
     load(folder, folder, revision="main")  # the revision is the model's
     assert asked == [{"revision": "main", "local_files_only": True}, {}]
+
+
+def test_a_name_of_the_hub_says_its_commit(folder, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--maker--tiny-llama"
+    shutil.copytree(folder, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    for asked in ({}, {"revision": commit}):
+        model = load("maker/tiny-llama", cache_dir=tmp_path, local_files_only=True, **asked)
+        assert model.name == "maker/tiny-llama" and model.revision == commit
+        assert model.trace(TEXT).tokens.provenance["revision"] == commit
+    assert load(folder).revision is None and "revision" not in load(folder).trace(TEXT).tokens.provenance
 
 
 def test_nothing_is_the_embedded_model(folder, monkeypatch, capfd):
