@@ -6,25 +6,17 @@ figures of one's own: ``fig.update_layout(template="mechviz")``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from mechviz._factor_pack import weights_from
-from mechviz.bundle import tokens_css
-from mechviz.still import ramp
+from mechviz._plotly_look import MONO, TEMPLATES, Theme, coloraxis, colors_of, numbers, plain, plotly_objects, ticks
+from mechviz._plotly_maps import heatmap, predicted
 
-Theme = Literal["light", "dark"]
-TEMPLATES = {"light": "mechviz", "dark": "mechviz_dark"}
-
-_MISSING = "Plotly is not installed: pip install 'mechviz-interp[plotly]'"
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _MARKERS = ("circle", "square", "triangle-up", "diamond", "cross")
-_SANS = '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
-_MONO = '"SF Mono", SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace'
 
 
 def figure_of(kind: str, props: Mapping[str, Any], selection: Mapping[str, Sequence[int]], theme: Theme) -> Any:
@@ -45,98 +37,18 @@ def figure_of(kind: str, props: Mapping[str, Any], selection: Mapping[str, Seque
         raise ValueError(f"theme must be light or dark; got {theme!r}")
     if kind not in _MAKERS:
         raise TypeError(f"to_plotly() is there for {', '.join(_MAKERS)}; a {kind} view has no Plotly figure")
-    go = _plotly()
+    go = plotly_objects()
     figure = go.Figure()
     _MAKERS[kind](go, figure, props, theme, selection)
     title = " ".join(filter(None, (props["frame"]["title"], props["frame"]["site"])))
-    figure.update_layout(template=TEMPLATES[theme], title=figure.layout.title.text or _plain(title))
+    figure.update_layout(template=TEMPLATES[theme], title=figure.layout.title.text or plain(title))
     return figure
 
 
-def _plotly() -> Any:
-    """plotly.graph_objects, with our templates registered."""
-    try:
-        import plotly.graph_objects as go
-        import plotly.io
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(_MISSING) from error
-    for theme, name in TEMPLATES.items():
-        if name not in plotly.io.templates:
-            plotly.io.templates[name] = template(go, "dark" if theme == "dark" else "light")
-    return go
-
-
-def template(go: Any, theme: Theme) -> Any:
-    """Fonts, colours and scales of tokens.css as a Plotly template."""
-    color = _tokens(theme)
-    axis = {
-        "gridcolor": color["line"],
-        "linecolor": color["line"],
-        "zerolinecolor": color["line2"],
-        "zerolinewidth": 1,
-        "tickfont": {"size": 10, "color": color["fg3"]},
-        "title": {"font": {"size": 11, "color": color["fg2"]}},
-        "ticks": "",
-        "automargin": True,
-        "separatethousands": True,
-    }
-    ground = "#ffffff" if theme == "light" else "#111418"
-    return go.layout.Template(
-        layout={
-            "font": {"family": _SANS, "size": 12, "color": color["fg"]},
-            "title": {
-                "font": {"size": 14, "weight": 600},
-                "x": 0,
-                "xref": "container",
-                "xanchor": "left",
-                "pad": {"l": 16},
-            },
-            "paper_bgcolor": ground,
-            "plot_bgcolor": ground,
-            "colorway": [color[f"cat-{i}"] for i in range(1, 6)],
-            "colorscale": {
-                "sequential": colorscale("ink", theme),
-                "sequentialminus": colorscale("ember", theme)[::-1],
-                "diverging": colorscale("signed", theme),
-            },
-            "coloraxis": {
-                "colorbar": {
-                    "outlinewidth": 0,
-                    "thickness": 8,
-                    "ticks": "",
-                    "tickfont": {"size": 10, "color": color["fg3"]},
-                    "title": {"font": {"size": 11, "color": color["fg2"]}, "side": "right"},
-                }
-            },
-            "xaxis": axis,
-            "yaxis": axis,
-            "hoverlabel": {"font": {"family": _SANS, "size": 12}},
-            "legend": {"font": {"size": 12, "color": color["fg2"]}},
-            "margin": {"l": 56, "r": 16, "t": 48, "b": 48},
-        }
-    )
-
-
-def colorscale(name: Literal["ink", "ember", "signed"], theme: Theme = "light") -> list[list[Any]]:
-    """A scale of mechviz as Plotly wants it: [share, "#rrggbb"] at 17 even places."""
-    colors = ramp(name, theme)
-    places = np.linspace(0, 1, 17)
-    return [[float(t), "#{:02x}{:02x}{:02x}".format(*colors[round(t * 255)])] for t in places]
-
-
-def _tokens(theme: Theme) -> dict[str, str]:
-    """Colours by name; in the file the light values come first, then the dark ones."""
-    found: dict[str, str] = {}
-    for name, value in re.findall(r"--mv-([a-z0-9-]+): (#[0-9a-f]{6});", tokens_css().split("/* paper")[0]):
-        if theme == "dark" or name not in found:
-            found[name] = value
-    return found
-
-
 def _scatter(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
-    x, y = _numbers(props["x"]), _numbers(props["y"])
+    x, y = numbers(props["x"]), numbers(props["y"])
     names = _names(props, x.size)
-    said = {direction: _plain(axis["label"]) for direction, axis in props["axes"].items()}
+    said = {direction: plain(axis["label"]) for direction, axis in props["axes"].items()}
     hover = f"%{{text}}<br>{said['x']} %{{x}}<br>{said['y']} %{{y}}<extra></extra>"
     common = {"mode": "markers", "hovertemplate": hover}
     draw = go.Scattergl if x.size > 5000 else go.Scatter  # what browsers draw without a pause
@@ -144,15 +56,15 @@ def _scatter(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selec
     if groups is None:
         marker: dict[str, Any] = {"size": _size(x.size)}
         if shade is not None:
-            marker |= {"color": _numbers(shade["values"]), "coloraxis": "coloraxis"}
-            figure.update_layout(coloraxis=_coloraxis(shade["scale"], shade["label"], theme))
+            marker |= {"color": numbers(shade["values"]), "coloraxis": "coloraxis"}
+            figure.update_layout(coloraxis=coloraxis(shade["scale"], shade["label"], theme))
         figure.add_trace(draw(x=x, y=y, text=names, marker=marker, **common))
     else:
-        index = _numbers(groups["index"])
-        for i, name in enumerate(map(_plain, groups["names"])):
+        index = numbers(groups["index"])
+        for i, name in enumerate(map(plain, groups["names"])):
             mine = index == i
             marker = {"size": _size(x.size), "symbol": _MARKERS[min(i, 4)]} | (
-                {} if i < 5 else {"color": _tokens(theme)["line2"]}
+                {} if i < 5 else {"color": colors_of(theme)["line2"]}
             )
             text = [label for label, here in zip(names, mine.tolist(), strict=True) if here]
             figure.add_trace(draw(x=x[mine], y=y[mine], name=name, text=text, marker=marker, **common))
@@ -160,11 +72,11 @@ def _scatter(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selec
 
 
 def _lines(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
-    x, y = _numbers(props["x"]), _numbers(props["y"])
-    low, high = (None if props[end] is None else _numbers(props[end]) for end in ("low", "high"))
-    color = _tokens(theme)
+    x, y = numbers(props["x"]), numbers(props["y"])
+    low, high = (None if props[end] is None else numbers(props[end]) for end in ("low", "high"))
+    color = colors_of(theme)
     colors = [color[f"cat-{i}"] for i in range(1, 6)]
-    for line, name in enumerate(map(_plain, props["names"])):
+    for line, name in enumerate(map(plain, props["names"])):
         drawn = colors[line] if line < 5 else color["line2"]
         if low is not None and high is not None:
             fill = "rgba({}, {}, {}, 0.16)".format(*bytes.fromhex(drawn[1:]))
@@ -178,27 +90,27 @@ def _lines(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selecti
 
 
 def _bars(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, selection: Any) -> None:
-    values = _numbers(props["values"])
+    values = numbers(props["values"])
     names = _names(props, values.size)
-    more, less = (_tokens(theme)[f"{name}-5"] for name in ("ink", "ember"))
+    more, less = (colors_of(theme)[f"{name}-5"] for name in ("ink", "ember"))
     error = None
     if props["low"] is not None:
-        low, high = _numbers(props["low"]), _numbers(props["high"])
+        low, high = numbers(props["low"]), numbers(props["high"])
         error = {"type": "data", "array": high - values, "arrayminus": values - low, "thickness": 1, "width": 3}
-        error["color"] = _tokens(theme)["fg"]
+        error["color"] = colors_of(theme)["fg"]
     flat = props["horizontal"]
     along, ends = ("y", "x") if flat else ("x", "y")
     color = np.where(values < 0, less, more)
     trace = go.Bar({along: names, ends: values, f"error_{ends}": error, "marker": {"color": color}})
     figure.add_trace(trace.update(orientation="h" if flat else "v"))
     axis = props["axes"]["y"]
-    title = {"text": _plain(axis["label"])}
+    title = {"text": plain(axis["label"])}
     limits = props["axes"][ends]["limits"]
     if flat:
         figure.update_layout(xaxis={"title": title, "range": limits}, yaxis={"autorange": "reversed"})
     else:
         figure.update_layout(
-            yaxis={"title": title, "range": limits}, xaxis={"title": {"text": _plain(props["axes"]["x"]["label"])}}
+            yaxis={"title": title, "range": limits}, xaxis={"title": {"text": plain(props["axes"]["x"]["label"])}}
         )
 
 
@@ -214,7 +126,7 @@ def _attention(
     weights = _weights(head["values"]).astype(np.float64)
     if props["causal"]:
         weights = np.where(np.tri(*weights.shape, dtype=bool), weights, np.nan)
-    queries, keys = (list(map(_plain, (tokens or props["tokens"])["label"])) for tokens in (None, props["key_tokens"]))
+    queries, keys = (list(map(plain, (tokens or props["tokens"])["label"])) for tokens in (None, props["key_tokens"]))
     hover = "%{customdata} reads from %{text}<br>%{z}<extra></extra>"
     text, customdata = np.broadcast_arrays(np.array(keys)[None, :], np.array(queries)[:, None])
     trace = go.Heatmap(
@@ -222,11 +134,11 @@ def _attention(
     )
     figure.add_trace(trace)
     # By number, since tokens repeat; tokens are named by the ticks.
-    side = {"tickfont": {"family": _MONO, "size": 11}, "showgrid": False, "zeroline": False}
+    side = {"tickfont": {"family": MONO, "size": 11}, "showgrid": False, "zeroline": False}
     every_q, every_k = (max(1, -(-len(names) // 40)) for names in (queries, keys))
     figure.update_layout(
-        title=_plain(" ".join((props["frame"]["title"], head["name"]))),
-        coloraxis=_coloraxis(props["scale"], props["quantity"], theme),
+        title=plain(" ".join((props["frame"]["title"], head["name"]))),
+        coloraxis=coloraxis(props["scale"], props["quantity"], theme),
         xaxis={
             **side,
             "title": "key",
@@ -234,7 +146,7 @@ def _attention(
             "constrain": "domain",
             "constraintoward": "left",
             "tickangle": -90,
-            **_ticks(keys, every_k),
+            **ticks(keys, every_k),
         },
         yaxis={
             **side,
@@ -242,7 +154,7 @@ def _attention(
             "autorange": "reversed",
             "scaleanchor": "x",
             "constrain": "domain",
-            **_ticks(queries, every_q),
+            **ticks(queries, every_q),
         },
     )
 
@@ -256,7 +168,7 @@ def _sheet(props: Mapping[str, Any], selection: Mapping[str, Sequence[int]]) -> 
     sheet, first = (props["sheets"][part * count + i] for i in (text, 0))
     heads = sheet["heads"]
     if heads is None:  # they travel together
-        whole = _numbers(sheet["values"])
+        whole = numbers(sheet["values"])
         heads = [{**head, "values": whole[i]} for i, head in enumerate(first["heads"])]
     return {**props, **sheet, "heads": heads}
 
@@ -265,41 +177,32 @@ def _tokens_bars(go: Any, figure: Any, props: Mapping[str, Any], theme: Theme, s
     """One bar a token, in the colours of its scale."""
     if props["values"] is None:
         raise TypeError("to_plotly() draws the values of tokens, and this view has none")
-    values, labels = _numbers(props["values"]), list(map(_plain, props["tokens"]["label"]))
+    values, labels = numbers(props["values"]), list(map(plain, props["tokens"]["label"]))
     quantity = ", ".join(filter(None, (props["quantity"]["name"], props["quantity"]["unit"]))) or "value"
     hover = f"%{{customdata}}, position %{{x}}<br>{quantity} %{{y}}<extra></extra>"
     figure.add_trace(
         go.Bar(y=values, customdata=labels, hovertemplate=hover, marker={"color": values, "coloraxis": "coloraxis"})
     )
     if props["scale"] is not None:
-        figure.update_layout(coloraxis={**_coloraxis(props["scale"], quantity, theme), "showscale": False})
-    ticks = _ticks(labels, max(1, -(-len(labels) // 60)))
+        figure.update_layout(coloraxis={**coloraxis(props["scale"], quantity, theme), "showscale": False})
+    named = ticks(labels, max(1, -(-len(labels) // 60)))
     figure.update_layout(
         yaxis={"title": quantity},
-        xaxis={"tickfont": {"family": _MONO, "size": 11}, "tickangle": -90, "showgrid": False, **ticks},
+        xaxis={"tickfont": {"family": MONO, "size": 11}, "tickangle": -90, "showgrid": False, **named},
     )
-
-
-def _plain(text: str) -> str:
-    """Plotly reads a little HTML in any text; tokens are full of it."""
-    return escape(text, quote=False)
-
-
-def _numbers(array: Any) -> np.ndarray:
-    return array if isinstance(array, np.ndarray) else array.numbers()
 
 
 def _weights(values: Any) -> np.ndarray:
     """A head of attention, [query, key]: as it is, or computed from its queries and keys."""
-    return weights_from(values, _numbers) if isinstance(values, Mapping) else _numbers(values)
+    return weights_from(values, numbers) if isinstance(values, Mapping) else numbers(values)
 
 
 def _names(props: Mapping[str, Any], count: int) -> list[str]:
     """A name for each point, as the browser has it (js/src/parts/charttrack.svelte.ts)."""
     points = props["points"]
     if points["labels"] is not None or "tokens" in props:
-        return list(map(_plain, points["labels"] or props["tokens"]["label"]))
-    axes = {axis: _numbers(column).tolist() for axis, column in points["axes"].items()}
+        return list(map(plain, points["labels"] or props["tokens"]["label"]))
+    axes = {axis: numbers(column).tolist() for axis, column in points["axes"].items()}
     for axis, letter in (("heads", "H"), ("neurons", "N")):
         if axis in axes:
             return [f"L{layer}{letter}{unit}" for layer, unit in zip(axes["layers"], axes[axis], strict=True)]
@@ -313,27 +216,12 @@ def _axes(figure: Any, axes: Mapping[str, Any]) -> None:
         figure.update_layout(
             {
                 f"{name}axis": {
-                    "title": _plain(axis["label"]),
+                    "title": plain(axis["label"]),
                     "type": "log" if axis["log"] else "linear",
                     "range": reach,
                 }
             }
         )
-
-
-def _coloraxis(scale: Mapping[str, Any], label: str, theme: Theme) -> dict[str, Any]:
-    low, high = scale["limits"]
-    return {
-        "cmin": low,
-        "cmax": high,
-        "colorscale": colorscale(scale["ramp"], theme),
-        "colorbar": {"title": _plain(label)},
-    }
-
-
-def _ticks(labels: Sequence[str], every: int) -> dict[str, Any]:
-    places = list(range(0, len(labels), every))
-    return {"tickmode": "array", "tickvals": places, "ticktext": [labels[i] for i in places]}
 
 
 def _size(count: int) -> float:
@@ -346,4 +234,7 @@ _MAKERS: dict[str, Callable[[Any, Any, Mapping[str, Any], Theme, Any], None]] = 
     "bars": _bars,
     "attention": _attention,
     "tokens": _tokens_bars,
+    "heatmap": heatmap,
+    "lens": predicted,
+    "predictions": predicted,
 }

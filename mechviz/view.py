@@ -234,8 +234,8 @@ class View(Files):
     def to_plotly(self, theme: Literal["light", "dark"] = "light") -> Any:
         """The same numbers as a `plotly.graph_objects.Figure`, for a layout of your own; nothing of it is linked.
 
-        `mechviz.scatter`, `lines` and `bars` as they are, of `attention` the open head as a heat map, of `tokens` a bar
-        for each value. It has the template "mechviz" or "mechviz_dark", which your own figures can take, too:
+        `mechviz.scatter`, `lines` and `bars` as they are, of `attention` the open head as a heat map, of `heatmap` the open
+        matrix, of `lens` and `predictions` the probabilities with their tokens, of `tokens` a bar for each value. It has the template "mechviz" or "mechviz_dark", which your own figures can take, too:
         ``fig.update_layout(template="mechviz")``. Needs Plotly (``pip install 'mechviz-interp[plotly]'``).
 
         Raises:

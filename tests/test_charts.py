@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import mechviz as mv
-from mechviz import _plotly, wire
+from mechviz import _plotly, _plotly_look, wire
 from mechviz._chart_still import ticks
 from mechviz.arrays import Quantity
 from mechviz.gallery import examples
@@ -258,7 +258,7 @@ def test_a_still_is_a_picture_of_the_marks(name):
     assert pixels.shape[1] == 2 * 640
     alt = re.search('alt="([^"]+)"', html)
     assert alt is not None and re.search(r"64 points|1,203 values|12 bars", alt[1])
-    css = _plotly._tokens("light")
+    css = _plotly_look.colors_of("light")
     wanted = [css["ink-5"], css["ember-5"]] if name == "bars" else [css[f"cat-{i}"] for i in (1, 2, 3)]
     for color in wanted:
         assert (pixels == list(bytes.fromhex(color[1:]))).all(-1).sum() > 100, color
@@ -266,7 +266,7 @@ def test_a_still_is_a_picture_of_the_marks(name):
 
 def test_a_still_leaves_out_what_has_no_place():
     nothing = mv.scatter([np.nan], [1.0]).still()
-    blue = list(bytes.fromhex(_plotly._tokens("light")["cat-1"][1:]))
+    blue = list(bytes.fromhex(_plotly_look.colors_of("light")["cat-1"][1:]))
     assert not (picture(nothing) == blue).all(-1).any()
     assert (picture(mv.scatter([1.0], [1.0]).still()) == blue).all(-1).any()
     for view in (
@@ -304,7 +304,7 @@ def test_plotly_figures_in_one_template(theme):
     name = {"light": "mechviz", "dark": "mechviz_dark"}[theme]
     import plotly.io
 
-    css = _plotly._tokens(theme)
+    css = _plotly_look.colors_of(theme)
     assert plotly.io.templates[name].layout.colorway == tuple(css[f"cat-{i}"] for i in range(1, 6))
     assert plotly.io.templates[name].layout.font.color == css["fg"]
     for figure in made.values():
@@ -339,6 +339,33 @@ def test_plotly_draws_the_head_that_is_open():
     assert np.isnan(figure.data[0].z[0][1])  # masked
     assert figure.data[0].z[1][1] == 0.5
     assert figure.layout.title.text == "Attention H1"
+
+
+def test_plotly_draws_matrices_with_the_names_of_their_sides():
+    pytest.importorskip("plotly")
+    stack = np.array([[[1.0, 2, 3], [4, 5, np.nan]], [[-1.0, -2, -3], [-4, -5, -6]]])
+    view = mv.heatmap(stack, row_points="layers", columns=TOKENS, matrices=["a", "b"], matrix_points="heads", name="x")
+    figure = view.to_plotly()
+    np.testing.assert_array_equal(figure.data[0].z, stack[0])
+    assert list(figure.layout.yaxis.ticktext) == ["L0", "L1"] and figure.layout.xaxis.ticktext[2] == "&lt;i&gt;"
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (-6, 6)  # of all matrices
+    view.selection.heads = [1]
+    figure = view.to_plotly()
+    np.testing.assert_array_equal(figure.data[0].z, stack[1])
+    assert figure.layout.title.text == "Heat map b"
+
+
+def test_plotly_draws_predictions_with_their_tokens():
+    pytest.importorskip("plotly")
+    # Softmax of 0, ln 2 and ln 5 is 1/8, 2/8 and 5/8; layers down, or the tokens of one layer.
+    first, last = np.log([[1.0, 2, 5], [5, 2, 1], [2, 5, 1]]), np.log([[5.0, 2, 1], [1, 2, 5], [1, 5, 2]])
+    vocabulary = ["<b>", " y", "z"]
+    lens = mv.lens(TOKENS, [first, last], vocabulary=vocabulary).to_plotly().data[0]
+    np.testing.assert_allclose(lens.z, np.full((2, 3), 5 / 8), rtol=1e-6)
+    assert [list(row) for row in lens.text] == [["z", "&lt;b&gt;", "·y"], ["&lt;b&gt;", "z", "·y"]]
+    ranked = mv.predictions(TOKENS, last, vocabulary=vocabulary, k=2).to_plotly().data[0]
+    np.testing.assert_allclose(ranked.z, [[5 / 8] * 3, [2 / 8] * 3], rtol=1e-6)
+    assert [list(row) for row in ranked.text] == [["&lt;b&gt;", "z", "·y"], ["·y", "·y", "z"]]
 
 
 def test_plotly_refuses(monkeypatch):

@@ -50,7 +50,7 @@ PYTHON_FLOORS = [
     ["trace_file"],
     ["from_cache"],
     [f"_svelte/{name}" for name in ("__init__", "errors", "compiler", "link", "signature", "data", "companion")],
-    ["page", "_markdown", "figure_file", "widget", "spec", "_*_still", "_plotly"],
+    ["page", "_markdown", "figure_file", "widget", "spec", "_*_still", "_plotly*"],
     ["notebook", "larger_widgets"],
     ["view", "_view_files"],
     ["document", "figures"],
@@ -74,7 +74,7 @@ VOCABULARY = [
 PYTHON_WINGS = {
     "models/*": [*VOCABULARY, "demo/__init__"],
     "demo/*": [*VOCABULARY, "models/*"],
-    "analysis/*": [*VOCABULARY, "models/*"],
+    "analysis/*": [*VOCABULARY, "models/*", "_plotly_maps", "_plotly_look"],
 }
 # Above both: they may know everything.
 PYTHON_ROOF = [
@@ -92,7 +92,7 @@ PYTHON_ROOF = [
     "scan/*",
 ]
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers", "plotly"}
-MAY_BE_HEAVY = ["_plotly", "models/*", "analysis/*", "demo/*", "scan/*", "bench"]
+MAY_BE_HEAVY = ["_plotly_look", "models/*", "analysis/*", "demo/*", "scan/*", "bench"]
 
 BROWSER_FLOORS = [
     ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "export/paper", "compiler/*"],

@@ -113,3 +113,20 @@ def test_the_embedded_model_has_the_heads_that_its_card_names():
     assert set(best) == {1, 2}  # L1H1 and L1H2
     assert scores.induction[1, best].min() > 0.7
     assert scores.previous[0].argmax() == 3  # L0H3
+
+
+def test_scores_as_a_plotly_figure():
+    pytest.importorskip("plotly")
+    scores = head_scores(softmax(3, 7)[None], WORDS)
+    figure = scores.to_plotly("previous", theme="dark")
+    np.testing.assert_array_equal(figure.data[0].z, scores.previous)
+    assert list(figure.layout.xaxis.ticktext) == ["H0", "H1", "H2"] and list(figure.layout.yaxis.ticktext) == ["L0"]
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)  # a weight
+    assert figure.layout.template.layout.paper_bgcolor == "#111418"
+    assert scores.to_plotly("entropy").layout.coloraxis.cmax == scores.entropy.max()
+    for arguments, message in (
+        (("best",), "name must be one of entropy, .*; got 'best'"),
+        (("first", "blue"), "got 'blue'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            scores.to_plotly(*arguments)

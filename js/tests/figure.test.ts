@@ -55,6 +55,25 @@ test.each([
   expect(figure.host.scrollWidth).toBeLessThanOrEqual(width);
 });
 
+test('a view that fails says why and can be tried again; the others stay', async () => {
+  const broken = json({ kind: 'column', items: [view(0), view(1)] }, 2);
+  const whole = broken.views['0'].props.tokens;
+  broken.views['0'].props.tokens = null;
+  const figure = await show(broken);
+  const [failed, other] = views(figure);
+  const alert = () => failed.querySelector('[role=alert]');
+  expect(alert()!.textContent).toMatch(/This tokens view failed: .*null/);
+  expect(other.querySelectorAll('[role=option]')).toHaveLength(3);
+  expect(other.querySelector('[role=alert]')).toBeNull();
+
+  await userEvent.click(alert()!.querySelector('button')!);
+  expect(alert()).not.toBeNull(); // nothing has changed, so it fails again
+  figure.views['0'].props.tokens = whole;
+  await userEvent.click(alert()!.querySelector('button')!);
+  await vi.waitFor(() => expect(alert()).toBeNull());
+  expect(failed.querySelectorAll('[role=option]')).toHaveLength(3);
+});
+
 test('tabs make a view when it is opened, keep it, and one selection goes through all', async () => {
   await page.viewport(900, 800);
   const names = ['one', '<b>two</b>', 'three'];

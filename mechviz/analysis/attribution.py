@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from mechviz._layered import Unavailable
+from mechviz._plotly_maps import bars
 from mechviz.models.readout import Readout, readout
 from mechviz.models.vocabulary import token_id
 from mechviz.sites import MLP, Attention, Head, Neuron, Residual, Site
@@ -85,6 +86,27 @@ class Attribution:
         found.append(Term("final biases", None, self.rest))
         found += [Term("edits of the stream", None, self.edits)] if self.edits else []
         return [*found, Term("rounding", None, self.rounding)]
+
+    def to_plotly(self, most: int = 20, theme: Literal["light", "dark"] = "light") -> Any:
+        """The `most` terms of the largest size as Plotly bars, the largest first, and below them the sum of all others.
+
+        It has mechviz's template (`mechviz.View.to_plotly` says which).
+
+        Raises:
+            ModuleNotFoundError: Plotly is not installed.
+            ValueError: `theme` is neither "light" nor "dark", or `most` is less than 1.
+        """
+        if most < 1:
+            raise ValueError(f"most must be at least 1; got {most}")
+        terms = sorted(self.terms(), key=lambda term: -abs(term.value))
+        shown, others = terms[:most], terms[most:]
+        names, values = [term.name for term in shown], [term.value for term in shown]
+        if others:
+            names.append(f"{len(others)} other terms")
+            values.append(math.fsum(term.value for term in others))
+        return bars(
+            names, values, quantity="logits", title=f"Direct attribution of {self.logit:.3f} logits", theme=theme
+        )
 
     def _layer(self, row: int, layer: int) -> Iterator[Term]:
         if not math.isnan(self.undivided[row]):

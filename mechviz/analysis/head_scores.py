@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mechviz import _head_scores
+from mechviz._plotly_maps import matrix
 from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Pattern, PatternStack
 from mechviz.sites import Head
 from mechviz.text import as_tokens
+
+# Of scores that are no weights, which lie between 0 and 1.
+_UNITS = {"entropy": "nats", "distance": "tokens"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,27 @@ class HeadScores:
         if name not in _head_scores.SCORES:
             raise ValueError(f"name must be one of {', '.join(_head_scores.SCORES)}; got {name!r}")
         return getattr(self, name)[self._there]
+
+    def to_plotly(self, name: str = "induction", theme: Literal["light", "dark"] = "light") -> Any:
+        """One score as a Plotly heat map, layer × head, in mechviz's template (`mechviz.View.to_plotly` says which).
+
+        Raises:
+            ModuleNotFoundError: Plotly is not installed.
+            ValueError: there is no such score, or `theme` is neither "light" nor "dark".
+        """
+        if name not in _head_scores.SCORES:
+            raise ValueError(f"name must be one of {', '.join(_head_scores.SCORES)}; got {name!r}")
+        values = getattr(self, name)
+        return matrix(
+            values,
+            [f"L{layer}" for layer in self.layers],
+            [f"H{head}" for head in range(values.shape[1])],
+            quantity=f"{name}, {_UNITS[name]}" if name in _UNITS else name,
+            scale=None if name in _UNITS else {"ramp": "ink", "limits": [0.0, 1.0]},
+            title=f"{name} score",
+            sides=("layer", "head"),
+            theme=theme,
+        )
 
     @property
     def _there(self) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from mechviz._plotly_maps import matrix
 from mechviz.arrays import Quantity, to_numpy
 from mechviz.pattern import Unavailable
 
@@ -48,6 +49,24 @@ class KeyValues:
             raise IndexError(f"layer must be one of {list(self.layers)}; got {layer}")
         row = self.layers.index(layer)
         return self.values[row, : self.heads[row]]
+
+    def to_plotly(self, theme: Literal["light", "dark"] = "light") -> Any:
+        """Every head's numbers as a Plotly heat map, head × key, in mechviz's template (`mechviz.View.to_plotly`).
+
+        Raises:
+            ModuleNotFoundError: Plotly is not installed.
+            ValueError: `theme` is neither "light" nor "dark".
+        """
+        counted = list(zip(self.layers, self.heads, strict=True))
+        return matrix(
+            np.concatenate([self[layer] for layer in self.layers]),
+            [f"L{layer}H{head}" for layer, heads in counted for head in range(heads)],
+            [str(key) for key in range(self.values.shape[-1])],
+            quantity=", ".join(filter(None, (self.quantity.name, self.quantity.unit))),
+            title=self.quantity.name,
+            sides=("head", "key"),
+            theme=theme,
+        )
 
 
 def value_norms(trace: Any) -> KeyValues:

@@ -63,6 +63,19 @@ def test_a_head_an_mlp_and_the_embedding_of_gpt2_by_hand(demo):
     assert found.heads[2, 0] == np.nanmax(found.heads)
 
 
+def test_as_a_plotly_figure(demo):
+    pytest.importorskip("plotly")
+    found = attribution(demo.trace(TEXT), " Mary", minus=" John")
+    (bars,) = found.to_plotly(most=3).data
+    largest = sorted(found.terms(), key=lambda term: -abs(term.value))[:3]
+    assert list(bars.y[:3]) == [term.name for term in largest] and bars.y[3] == f"{len(found.terms()) - 3} other terms"
+    assert list(bars.x[:3]) == [term.value for term in largest]
+    assert sum(bars.x) == pytest.approx(found.logit)
+    assert len(found.to_plotly(most=99).data[0].y) == len(found.terms())
+    with pytest.raises(ValueError, match="most must be at least 1; got 0"):
+        found.to_plotly(0)
+
+
 def test_rms_norm_by_hand():
     model = load(build("llama"))
     trace = model.trace(ids())

@@ -30,6 +30,10 @@ def test_lengths_of_given_values():
     assert found.layers == (3,) and found.values.tolist() == [[[5, 2], [5, 2]]]
     assert found[3].tolist() == [[5, 2], [5, 2]]
     assert found.quantity.name == "‖v‖"
+    pytest.importorskip("plotly")
+    figure = found.to_plotly()
+    assert figure.data[0].z.tolist() == [[5, 2], [5, 2]]
+    assert list(figure.layout.yaxis.ticktext) == ["L3H0", "L3H1"]
     with pytest.raises(Unavailable, match=r"layer 1 has no ‖v‖: "):
         found[1]
     with pytest.raises(IndexError, match=r"layer must be one of \[3\]; got 4"):
