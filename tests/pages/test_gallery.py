@@ -42,7 +42,7 @@ def complaints(page) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [600, 1400])
+@pytest.mark.parametrize("width", [600, 900, 1400])
 def test_every_example_is_drawn(opened, example, tmp_path, theme, width):
     use(opened, theme, width)
     opened.context.set_offline(True)
