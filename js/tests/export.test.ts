@@ -90,6 +90,23 @@ test('grounds, rings, outlines and borders', () => {
   expect([outline.getAttribute('stroke'), outline.getAttribute('stroke-width')]).toEqual(['#00ff00', '2']);
 });
 
+test('a dashed outline is dashed, and marks of a style sheet are drawn before and after what they stand in', () => {
+  const style = 'position:absolute;left:20px;top:10px;width:30px;height:20px';
+  const mark = (color: string, top: number) =>
+    `content:"";position:absolute;left:0;top:${top}px;width:30px;height:2px;background:${color}`;
+  const svg = drawn(
+    `<style>.m::before{${mark('#000001', 0)}}.m::after{${mark('#000003', 22)}}</style>
+     <div class="m" style="${style};outline:1px dashed #0f0"><i style="background:#000002">x</i></div>`,
+  );
+  expect([...svg.querySelectorAll('rect')].map((rect) => rect.getAttribute('fill'))).toEqual([
+    '#000001',
+    '#000002',
+    '#000003',
+  ]);
+  expect(numbers([...svg.querySelectorAll('rect')][2], 'x', 'y', 'width', 'height')).toEqual([20, 32, 30, 2]);
+  expect(svg.querySelector('path')!.getAttribute('stroke-dasharray')).toBe('3');
+});
+
 test('what stands in front is drawn last', () => {
   const at = (z: string, color: string) => `<i style="position:relative;z-index:${z};background:${color}">x</i>`;
   const svg = drawn(`${at('2', '#000001')}${at('auto', '#000002')}${at('1', '#000003')}`);

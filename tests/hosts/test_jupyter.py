@@ -92,6 +92,40 @@ def test_several_heads_open_together_and_their_numbers_are_the_kernels(notebook)
     assert nb.python("print(view.selection.heads)") == "[7, 8]"
 
 
+def test_a_span_of_one_of_several_texts_is_selected_and_its_channels_change_in_place(notebook):
+    make = """
+def values(k):
+    return [np.arange(2.0 * n).reshape(n, 2) * k for n in (4, 3)]
+view = mv.tokens([words(4), words(3)], values(1), names=['first', 'second'], texts=['clean', 'corrupted'])
+view
+"""
+    nb = notebook([SETUP, make])
+    nb.run_all()
+    figure, board = nb.figure(1), nb.page.keyboard
+    # Positions 4, 5, 6 of the whole are the second text.
+    token(figure, 4).drag_to(token(figure, 6))
+    wait_until(lambda: nb.python("print(view.selection.texts, view.selection.positions)") == "[1] [0, 1, 2]")
+    nb.python("view.selection = {'texts': [0], 'positions': [3]}")
+    wait_until(lambda: token(figure, 3).get_attribute("aria-selected") == "true")
+    assert token(figure, 6).get_attribute("aria-selected") == "false"
+
+    # Keys are the view's: 2 makes no heading of the cell, dd deletes none.
+    token(figure, 3).click()
+    board.press("2")
+    figure.locator(".site", has_text="second").wait_for()
+    board.press("/")
+    board.type("dd")
+    figure.get_by_text("0 hits").wait_for()
+    board.press("Escape")
+    assert len(nb.save()["cells"]) == 2 and nb.outputs(1)
+
+    # Other numbers: the channel that is open stays open. The last value of "second" was 7, and is 700.
+    nb.python("view.update(values=values(100))")
+    token(figure, 3).hover()
+    figure.locator(".card").get_by_text("700", exact=True).wait_for()
+    assert figure.locator(".site").inner_text() == "second"
+
+
 def test_beside_a_running_cell(notebook):
     busy = """
 began, step = time.time(), 0

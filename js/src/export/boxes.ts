@@ -30,7 +30,14 @@ export function outline(style: CSSStyleDeclaration, box: DOMRect, paints: Paints
   const out = parseFloat(style.outlineOffset) + width / 2;
   const corners = radii(style).map((r) => (r ? Math.max(0, r + out) : 0));
   const stroke = paints.as('stroke', style.outlineColor);
-  return tag('path', { d: round(grown(box, out), corners), fill: 'none', 'stroke-width': width, ...stroke });
+  const dash = dashes(style.outlineStyle, width);
+  const d = round(grown(box, out), corners);
+  return tag('path', { d, fill: 'none', 'stroke-width': width, ...stroke, 'stroke-dasharray': dash });
+}
+
+/** Lengths of strokes and of the gaps between them, as browsers draw them; undefined for a line without gaps. */
+function dashes(drawn: string, width: number): number | undefined {
+  return { dashed: 3 * width, dotted: width }[drawn];
 }
 
 function shape(style: CSSStyleDeclaration, box: DOMRect, fill: Record<string, string | number | undefined>): string {
@@ -68,10 +75,9 @@ function borders(style: CSSStyleDeclaration, box: DOMRect, paints: Paints): stri
   });
   const [top, right, bottom, left] = sides;
   const line = ({ width, drawn, color }: (typeof sides)[number], d: string) => {
-    const dash = { dashed: 3 * width, dotted: width }[drawn];
     const stroke = paints.as('stroke', color);
     if (!width || stroke.stroke === 'none') return '';
-    return tag('path', { d, fill: 'none', 'stroke-width': width, ...stroke, 'stroke-dasharray': dash });
+    return tag('path', { d, fill: 'none', 'stroke-width': width, ...stroke, 'stroke-dasharray': dashes(drawn, width) });
   };
   if (sides.every((side) => side.width === top.width && side.drawn === top.drawn && side.color === top.color)) {
     const corners = radii(style).map((r) => Math.max(0, r - top.width / 2));

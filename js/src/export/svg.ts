@@ -84,7 +84,8 @@ class Drawing {
     const boxes = seen ? [...element.getClientRects()].map(this.#place).filter((box) => overlaps(box, clip)) : [];
     const below = boxes.map((box) => ground(style, box, this.paints, this.#define)).join('');
     const above = boxes.map((box) => outline(style, box, this.paints)).join('');
-    const whole = below + this.#pseudo(element, '::before') + this.#inside(element, style, boxes, clip) + above;
+    const [before, after] = ['::before', '::after'].map((which) => this.#pseudo(element, which));
+    const whole = below + before + this.#inside(element, style, boxes, clip) + after + above;
     return style.opacity === '1' || !whole ? whole : tag('g', { opacity: style.opacity }, whole);
   }
 
