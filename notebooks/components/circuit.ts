@@ -24,26 +24,61 @@ export interface Place {
 
 const ROW = 84;
 
-/** Rows from bottom to top; in a row, nodes are ordered by where the nodes that they are joined to stand. */
-export function layout(nodes: CircuitNode[], edges: CircuitEdge[], width: number) {
-  const rows = [...new Set(nodes.map((node) => node.row))].sort((a, b) => a - b);
-  const places = new Map<string, Place>();
+/**
+ * Rows from bottom to top; within a row, nodes are exchanged as long as that shortens the edges, each by its weight, so
+ * that what is strongly joined stands together.
+ */
+export function layout(
+  nodes: CircuitNode[],
+  edges: CircuitEdge[],
+  width: number,
+) {
+  const rows = [...new Set(nodes.map((node) => node.row))]
+    .sort((a, b) => a - b)
+    .map((row) => nodes.filter((node) => node.row === row));
+  // Across, in shares of the width.
+  const across = new Map<string, number>();
+  const place = (row: CircuitNode[]) =>
+    row.forEach((node, i) => across.set(node.id, (i + 0.5) / row.length));
+  rows.forEach(place);
+  const cost = () =>
+    edges.reduce(
+      (sum, { from, to, weight }) =>
+        sum +
+        Math.abs(weight * ((across.get(from) ?? 0) - (across.get(to) ?? 0))),
+      0,
+    );
+  const exchange = (row: CircuitNode[], i: number, j: number) => {
+    [row[i], row[j]] = [row[j], row[i]];
+    place(row);
+  };
+  let best = cost();
+  for (let better = true; better;) {
+    better = false;
+    for (const row of rows) {
+      for (let i = 0; i < row.length; i++) {
+        for (let j = i + 1; j < row.length; j++) {
+          exchange(row, i, j);
+          const now = cost();
+          if (now < best - 1e-9) [best, better] = [now, true];
+          else exchange(row, i, j);
+        }
+      }
+    }
+  }
+
   const height = rows.length * ROW - ROW + 40;
+  const places = new Map<string, Place>();
   rows.forEach((row, level) => {
-    const wish = (node: CircuitNode) => {
-      const below = edges.filter((edge) => edge.to === node.id && places.has(edge.from));
-      const total = below.reduce((sum, edge) => sum + Math.abs(edge.weight), 0);
-      return total
-        ? below.reduce((sum, edge) => sum + Math.abs(edge.weight) * places.get(edge.from)!.x, 0) / total
-        : width / 2;
-    };
-    const inRow = nodes.filter((node) => node.row === row);
-    const ordered = level ? [...inRow].sort((a, b) => wish(a) - wish(b)) : inRow;
-    ordered.forEach((node, i) => {
-      const x = (width * (i + 0.5)) / ordered.length;
+    for (const node of row) {
       const text = (node.label ?? node.id).length * 7.2 + 20;
-      places.set(node.id, { x, y: height - 20 - level * ROW, width: Math.min(text, width / ordered.length - 8) });
-    });
+      const x = width * across.get(node.id)!;
+      places.set(node.id, {
+        x,
+        y: height - 20 - level * ROW,
+        width: Math.min(text, width / row.length - 8),
+      });
+    }
   });
   const nowhere: Place = { x: 0, y: 0, width: 0 };
   return { height, of: (id: string): Place => places.get(id) ?? nowhere };
@@ -53,8 +88,8 @@ export function layout(nodes: CircuitNode[], edges: CircuitEdge[], width: number
 export function pathsThrough(id: string, edges: CircuitEdge[]) {
   const found = { nodes: new Set([id]), edges: new Set<CircuitEdge>() };
   for (const [here, there] of [
-    ['to', 'from'],
-    ['from', 'to'],
+    ["to", "from"],
+    ["from", "to"],
   ] as const) {
     const reached = new Set([id]);
     const ahead = [id];
