@@ -41,6 +41,8 @@ class Tokens(Sequence[str]):
         provenance: where the tokens come from (model, weights, text, dtype, ...), as plain JSON values.
         prompt: how many positions, from the first, were given to the model before it answered; the answer starts at this
             position. None where nothing is known of an answer. Slices and sums keep it right.
+        vocabulary: the tokenizer that the ids belong to, with which views spell other ids (`mechviz.lens`,
+            `mechviz.predictions`); None where it is not known. It is not saved, nor pickled.
 
     Example:
         >>> tokens = as_tokens(["When", " Mary", "\n"])
@@ -58,6 +60,7 @@ class Tokens(Sequence[str]):
     piece: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
     prompt: int | None = field(default=None, compare=False)
+    vocabulary: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.label)
@@ -113,7 +116,7 @@ class Tokens(Sequence[str]):
             raise TypeError(f"text must be the source text, a str; got {type(text).__name__}")
         numbers = _as_ids(ids)
         columns = spell(tokenizer, numbers, text)._asdict()
-        return cls(ids=tuple(numbers), provenance=provenance or {}, **columns)
+        return cls(ids=tuple(numbers), provenance=provenance or {}, vocabulary=tokenizer, **columns)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -181,7 +184,7 @@ class Tokens(Sequence[str]):
         kept = range(len(self))[at]
         known = self.prompt is not None and kept.step > 0
         prompt = sum(k < self.prompt for k in kept) if known else None  # type: ignore[operator]
-        return Tokens(**columns, provenance=self.provenance, prompt=prompt)
+        return Tokens(**columns, provenance=self.provenance, prompt=prompt, vocabulary=self.vocabulary)
 
     def __add__(self, other: Tokens) -> Tokens:
         """Put two texts one after the other. Of the provenance, what both agree on is kept."""
@@ -195,7 +198,8 @@ class Tokens(Sequence[str]):
         theirs = other.provenance
         both = {key: value for key, value in self.provenance.items() if key in theirs and theirs[key] == value}
         prompt = self.prompt if other.prompt is None else len(self) + other.prompt  # the last answer counts
-        return Tokens(**columns, provenance=both, prompt=prompt)
+        same = self.vocabulary if self.vocabulary is other.vocabulary else None
+        return Tokens(**columns, provenance=both, prompt=prompt, vocabulary=same)
 
     def __repr__(self) -> str:
         n = len(self)
@@ -207,7 +211,7 @@ class Tokens(Sequence[str]):
         return Tokens, (*(getattr(self, name) for name in _COLUMNS), dict(self.provenance), self.prompt)
 
 
-_COLUMNS = tuple(f.name for f in fields(Tokens) if f.name not in ("provenance", "prompt"))
+_COLUMNS = tuple(f.name for f in fields(Tokens) if f.name not in ("provenance", "prompt", "vocabulary"))
 
 
 def _renumber(group: Sequence[int]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -140,3 +141,21 @@ def test_what_does_not_fit_is_refused(error, match, call):
 def test_too_many_entries_name_k():
     with pytest.raises(ValueError, match="k=600 makes 4,800,000 entries"):
         mv.predictions(["a"] * 8000, np.broadcast_to(np.float32(0), (8000, 600)), k=600)
+
+
+def test_tokens_of_a_tokenizer_spell_what_is_predicted():
+    class Letters:
+        """A tokenizer of the least kind: a letter for each id."""
+
+        def decode(self, ids):
+            return "".join("abcde"[i] for i in ids)
+
+    logits = np.eye(5, dtype=np.float32)[[[1, 2], [3, 4]]] * 9  # [layer, position, vocab]: b c, then d e
+    text = mv.Tokens.from_ids(Letters(), [0, 1])
+    for tokens in (text, text[:1] + text[1:], pickle.loads(pickle.dumps(text))):
+        names = mv.lens(tokens, logits, k=1).flat()[1]["0"][1]["names"]
+        assert set(names) == (set("bcde") if tokens.vocabulary else set("1234"))
+    assert mv.predictions(text, logits[0], k=1, target=-1).flat()[1]["0"][1]["names"][:2] == ["b", "c"]
+    assert set(mv.lens(text, logits, k=1, vocabulary=["v", "w", "x", "y", "z"]).flat()[1]["0"][1]["names"]) == set(
+        "wxyz"
+    )

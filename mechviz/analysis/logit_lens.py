@@ -90,7 +90,7 @@ def logit_lens(
     Example:
         >>> lens = logit_lens(trace)  # doctest: +SKIP
         >>> lens[2][-1].argmax()  # what layer 2 expects after the last token  # doctest: +SKIP
-        >>> mv.lens(trace.tokens, lens, vocabulary=model.tokenizer)  # doctest: +SKIP
+        >>> mv.lens(trace.tokens, lens)  # doctest: +SKIP
     """
     if stream not in get_args(Point):
         raise ValueError(f"stream must be one of {', '.join(get_args(Point))}; got {stream!r}")

@@ -120,7 +120,9 @@ def _joined(several: Sequence[Tokens]) -> Tokens:
     names = ("label", "text", "special", "role", "ids", "n_bytes", "piece")
     first, *rest = (text.provenance for text in several)
     shared = {key: value for key, value in first.items() if all(key in other and other[key] == value for other in rest)}
-    return Tokens(**{name: column(name) for name in names}, group=group, provenance=shared)
+    known = {id(text.vocabulary): text.vocabulary for text in several}
+    vocabulary = several[0].vocabulary if len(known) == 1 else None
+    return Tokens(**{name: column(name) for name in names}, group=group, provenance=shared, vocabulary=vocabulary)
 
 
 def _labels(labels: Any, count: int) -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def top_of(top: Any, k: Any, vocabulary: Any, texts: Texts) -> dict[str, Any] | 
         labels, place = [visible(str(name)) for name in names], place.reshape(chosen.shape).astype(np.int32)
         which = np.full(len(texts.all), -1, np.int32)
     else:
-        labels, both = names_of(vocabulary, np.concatenate([chosen.ravel(), actual.clip(0)]))
+        spelled = texts.all.vocabulary if vocabulary is None else vocabulary
+        labels, both = names_of(spelled, np.concatenate([chosen.ravel(), actual.clip(0)]))
         place, which = both[: chosen.size].reshape(chosen.shape), np.where(actual >= 0, both[chosen.size :], -1)
     vocab = max(one[4] for one in found)
     return {

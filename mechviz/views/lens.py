@@ -47,8 +47,8 @@ def lens(
         k: How many tokens are listed on hover.
         layers: The true numbers of the layers, by default 0, 1, …; of a lens the layers that are shown, by default all.
         layer_names: A name for each instead of "L0", such as "embedding".
-        vocabulary: What the ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id. Without
-            it tokens are told by their ids.
+        vocabulary: What the ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that
+            `tokens` were made with (``trace.tokens``); without one, tokens are told by their ids.
         target: The token whose rank is told: an id, one for each position (−1 for none), or "next" for the one that
             follows in the text. By default the last layer's most probable token.
         value: The colour at first: "probability", "KL", "rank" or "entropy"; the last three are in nats, ranks and nats.
@@ -67,7 +67,7 @@ def lens(
         >>> logits = np.random.default_rng(0).normal(size=(3, 2, 4))  # [layer, position, vocab]
         >>> mv.lens(["The", " cat"], logits, vocabulary=["The", " cat", " sat", " on"])
         <mechviz lens 'Lens'>
-        >>> mv.lens(trace.tokens, mv.analysis.logit_lens(trace), vocabulary=model.tokenizer)  # doctest: +SKIP
+        >>> mv.lens(trace.tokens, mv.analysis.logit_lens(trace))  # doctest: +SKIP
     """
     text = as_tokens(tokens)
     stack, numbers = layers_of(logits, len(text), layers)
@@ -90,7 +90,7 @@ def lens(
             "columns": columns.to_props(),
             "measures": measures,
             "open": opened,
-            **props_of(found, vocabulary),
+            **props_of(found, text.vocabulary if vocabulary is None else vocabulary),
             "kl": wire.Array(found.kl),
             "missing": missing_said(getattr(logits, "missing", {}), "stream"),
         },

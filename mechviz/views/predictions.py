@@ -36,8 +36,8 @@ def predictions(
         tokens: What was read, [position]: `Tokens` (``trace.tokens``) or a list of strings.
         logits: [position, vocab] (``trace.logits``), of any real dtype; log-probabilities do as well.
         k: How many tokens of each position; at most the whole vocabulary.
-        vocabulary: What the ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id. Without
-            it tokens are told by their ids.
+        vocabulary: What the ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that
+            `tokens` were made with (``trace.tokens``); without one, tokens are told by their ids.
         target: A token whose rank and probability are told: an id, one for each position (−1 for none), or "next" for
             the one that follows in the text. By default "next" where `tokens` know their ids, else none.
         title: Heads the picture.
@@ -76,7 +76,7 @@ def predictions(
             "columns": columns.to_props(),
             "measures": [{"name": "probability", "values": wire.Array(values), "ramp": "ink", "limits": [0, 1]}],
             "open": 0,
-            **props_of(found, vocabulary),
+            **props_of(found, text.vocabulary if vocabulary is None else vocabulary),
             "kl": None,
         },
         title=title,

@@ -69,7 +69,8 @@ def tokens(
             came: logits [position, vocab] (``trace.logits``), or a pair of [position, k] arrays, the most probable next
             tokens (ids or strings) and their probabilities. Row i is the model's output at token i.
         k: How many of the most probable tokens of logits are kept.
-        vocabulary: What ids spell: a tokenizer (``model.tokenizer``), a list of strings, or a dict by id.
+        vocabulary: What ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that `tokens`
+            were made with (``trace.tokens``).
         spans: "words" opens the picture with values merged to words (runs of tokens without white space between them), a
             list of (start, end) positions to these spans, `end` being the first position behind. The key ``w`` changes
             between tokens, words and the given spans.
