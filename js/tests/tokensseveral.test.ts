@@ -234,6 +234,14 @@ test('a drag selects a span, also backwards; Shift-click and Shift-arrow extend 
   expect(root.activeElement).toBe(token(3));
 });
 
+test('of a span the card says sum and mean, of what was given also where words are merged; NaN is none of it', async () => {
+  await show(['a', ' b', 'c', ' d'], [1, 2, 4, NaN], { merge: 'sum' });
+  await userEvent.dragAndDrop(token(0), token(3));
+  expect(card()).toContain('pinned: 3 tokens, sum 7, mean 2.333 nats');
+  await userEvent.keyboard('w');
+  expect(card()).toContain('pinned: 3 tokens, sum 7, mean 2.333 nats');
+});
+
 test('a span stays in the text where it began', async () => {
   await show(['a', ' b', ' c', 'd', ' e'], [1, 2, 3, 0, 1], TEXTS);
   await userEvent.dragAndDrop(token(1), token(4));
