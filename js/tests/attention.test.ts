@@ -904,6 +904,10 @@ test('roles: what a head reads from one to another, in the scores and by a click
   });
   await vi.waitFor(() => expect(scores()).toContain('END → IO 0.60'));
   expect(scores().filter((text) => text.includes('→'))).toHaveLength(1);
+  const roleNames = [...root.querySelectorAll('dl + p > span')].map((role) =>
+    role.textContent!.replace(/\s+/g, ' ').trim(),
+  );
+  expect(roleNames).toEqual(['END ·and 3', 'IO When 1']);
   await userEvent.selectOptions(root.querySelector('select')!, 'END → IO');
   await vi.waitFor(() => expect(grid().querySelector('.name')!.textContent!.trim()).toBe('L0H0'));
   await userEvent.click([...root.querySelectorAll('dt button')].at(-1)!);
