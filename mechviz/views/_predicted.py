@@ -195,7 +195,8 @@ def names_of(vocabulary: Any, ids: np.ndarray) -> tuple[list[str], np.ndarray]:
     except TypeError:
         kind = type(vocabulary).__name__
         raise TypeError(f"vocabulary must be a tokenizer, a list of strings or a dict by id; got a {kind}") from None
-    return [pieces[i].label for i in wanted], place
+    # What cannot be spelled from the vocabulary is decoded alone.
+    return [pieces[i].label or visible(pieces.decode([i])) for i in wanted], place
 
 
 def props_of(found: Predicted, vocabulary: Any) -> dict[str, Any]:
