@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import threading
 from collections.abc import Iterator
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 
 import numpy as np
 import pytest
 
 import mechviz as mv
+from mechviz._head_scores import SCORES
+from mechviz.gallery import examples
 
 pytestmark = pytest.mark.browser
 
@@ -154,6 +158,51 @@ def test_hostile_strings_are_shown_and_never_run(opened, tmp_path, policy):
     for text in (HOSTILE[0], HOSTILE[1], HOSTILE[2], HOSTILE[3], "⟨U+D800⟩", "nul⟨U+0000⟩nul", "&lt;script&gt;"):
         assert text in shown, text
     assert opened.page.title() == HOSTILE[1]
+
+
+# Where strings of users' stand in the figure format; the others are words of its own.
+THEIRS = {
+    "columns",
+    "label",
+    "labels",
+    "model",
+    "names",
+    "provenance",
+    "quantity",
+    "rows",
+    "site",
+    "text",
+    "title",
+    "unit",
+}
+
+
+def with_hostile_strings(value, strings: Iterator[str], key: str = ""):
+    """A part of a figure file with the strings of users replaced."""
+    if isinstance(value, dict):
+        return {k: with_hostile_strings(v, strings, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [with_hostile_strings(v, strings, key) for v in value]
+    known = key == "names" and value in SCORES  # the statistics that a head has
+    return next(strings) if isinstance(value, str) and key in THEIRS and not known else value
+
+
+def test_hostile_strings_in_every_view(opened, tmp_path):
+    strings, views = cycle(HOSTILE), []
+    for example in examples():
+        path = example.view().save(tmp_path / f"{example.name}.json")
+        path.write_text(json.dumps(with_hostile_strings(json.loads(path.read_text()), strings)))
+        views.append(mv.open(path))
+    path = tmp_path / "x.html"
+    path.write_text(re.sub(POLICY, "", mv.page("All", views).to_html()), encoding="utf-8")
+    opened.open(path, figures=len(views))
+    opened.page.wait_for_timeout(300)
+    assert opened.page.evaluate("globalThis.pwned") is None
+    assert opened.errors == []
+    for view in opened.page.locator("[data-mechviz-drawn]").all():
+        shown = view.evaluate("host => host.shadowRoot.querySelector('.figure').textContent")
+        assert any(text in shown for text in ("</script><script>", "<img src=x onerror=")), shown[:300]  # cut by width
+        assert view.get_by_role("alert").count() == 0
 
 
 def test_ten_thousand_random_strings(opened, tmp_path):
