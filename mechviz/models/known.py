@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
 
-from .structure import Stack, Structure, probe
+from .structure import Stack, Structure, probe, probe_inputs
 
 ROOM = 64  # structures that are remembered
-_known: OrderedDict[str, Structure] = OrderedDict()
+_known: OrderedDict[str, dict[str, Structure]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -32,22 +32,51 @@ def structure_of(model: nn.Module, stack: Stack, ids: Sequence[int], weights: st
         ids: Token ids for the probe.
         weights: Fingerprint of the weights.
     """
+    (found,) = _once(model, "", weights, lambda: {"": probe(model, stack, ids)}).values()
+    return found
+
+
+def structures_of(
+    model: nn.Module, stacks: Sequence[Stack], inputs: dict[str, Any], weights: str
+) -> dict[str, Structure]:
+    """The same for every stack that runs when a model is given such inputs, by name: what `probe_inputs` finds, or has found.
+
+    Args:
+        model: The model.
+        stacks: Its stacks.
+        inputs: What to call it with; their names count, not what is in them.
+        weights: Fingerprint of the weights.
+    """
+    names = ", ".join(sorted(name for name, x in inputs.items() if x is not None))
+    return _once(model, names, weights, lambda: probe_inputs(model, stacks, inputs))
+
+
+def _once(model: nn.Module, key: str, weights: str, find: Callable[[], dict[str, Structure]]) -> dict[str, Structure]:
     if _is_special(model):
-        return probe(model, stack, ids)
-    make = make_of(model)
+        return find()
+    make = f"{make_of(model)} {key}"
     with _lock:
         found = _known.get(make) or _known.get(f"{make} {weights}")
     if found is not None:
         return found
-    found = probe(model, stack, ids)
-    if found.settled:
-        scales = [s for plan in found.plans for s in (plan.attn_scale, plan.mlp_scale)]
-        scales += found.unembedding.scales if found.unembedding else ()
+    found = find()
+    if settled(model, found):
+        plans = [plan for structure in found.values() for plan in structure.plans]
+        scales = [s for plan in plans for s in (plan.attn_scale, plan.mlp_scale)]
+        scales += [s for structure in found.values() if structure.unembedding for s in structure.unembedding.scales]
         with _lock:
             _known[make if all(s == 1 for s in scales) else f"{make} {weights}"] = found
             while len(_known) > ROOM:
                 _known.popitem(last=False)
     return found
+
+
+def settled(model: nn.Module, found: dict[str, Structure]) -> bool:
+    """Whether everything was found, in every stack; one of them leads to the logits, where the model has any."""
+    if not all(plan.kind and plan.certain for structure in found.values() for plan in structure.plans):
+        return False
+    head: Any = getattr(model, "get_output_embeddings", lambda: None)
+    return any(structure.unembedding for structure in found.values()) or (len(found) > 0 and head() is None)
 
 
 def make_of(model: nn.Module) -> str:

@@ -107,7 +107,8 @@ def freeze(module: nn.Module, name: str, x: torch.Tensor, device: torch.device) 
             if bool(((scale * made + bias - y).abs() <= 2e-5 * (y.abs() + made.abs() * abs(scale)).amax()).all()):
                 return _diagonal(scale * gains, centred), bias
     with suppress(Exception):  # whatever this module is, a linear layer it is not
-        matrix, _ = linear_parts(module, x.to(device))
+        weights = next(module.parameters(), None)
+        matrix, _ = linear_parts(module, x.to(device if weights is None or weights.is_meta else weights.device))
         matrix = matrix.double().cpu()
         if bool(((x @ matrix + bias - y).abs() <= 1e-4 * (x.abs() @ matrix.abs() + y.abs())).all()):
             return lambda w: matrix @ w, bias
@@ -128,5 +129,7 @@ def _run(module: nn.Module, x: torch.Tensor, device: torch.device) -> torch.Tens
     if half:
         module = copy.deepcopy(module).float()
     dtype = torch.float32 if weights is None or half else weights.dtype
+    if weights is not None and weights.device.type != "meta":  # with device_map= not all of a model is in one place
+        device = weights.device
     with torch.no_grad():
         return module(x.to(device, dtype)[None, None])[0, 0].double().cpu()

@@ -21,9 +21,10 @@ from .editing_stacks import Editings, edits_of_stack
 from .encode import Encoded, encode
 from .fingerprint import fingerprint
 from .keeping_stacks import keepers, wanted_of_stacks
+from .known import settled, structures_of
 from .patches import tokens_of_inputs
 from .stack_trace import Side, StackTrace
-from .structure import PROBE_LENGTH, Stack, Structure, probe_inputs
+from .structure import PROBE_LENGTH, Stack, Structure
 from .tape import Tape
 from .wanted import Capture
 
@@ -161,8 +162,8 @@ def _one(x: torch.Tensor, name: str) -> torch.Tensor:
 def _structures(model: Model, inputs: dict[str, Any], weights: str) -> dict[str, Structure]:
     key = tuple(sorted(name for name, x in inputs.items() if x is not None))
     known = model._structures.get(key)
-    if known is None or (known[1] != weights and not all(s.settled for s in known[0].values())):
-        known = model._structures[key] = probe_inputs(model.module, model.stacks, _little(inputs)), weights
+    if known is None or (known[1] != weights and not settled(model.module, known[0])):
+        known = model._structures[key] = structures_of(model.module, model.stacks, _little(inputs), weights), weights
     return known[0]
 
 

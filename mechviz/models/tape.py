@@ -269,9 +269,12 @@ def own_logits(model: nn.Module, output: Any) -> torch.Tensor | None:
 
 
 def _witness(call: AttentionCall) -> torch.Tensor:
-    """Three rows of what the heads read in each text: the last holds every query, key and value weight of the layer to account."""
+    """Three rows of what the heads read in each text: the last holds every query, key and value weight of the layer to account.
+
+    A copy, ``[text, row, head, dim]``. A list of rows as an index would make an accelerator wait for it in every layer.
+    """
     length = call.z.shape[1]
-    return call.z[:, [0, length // 2, length - 1]]  # [text, row, head, dim], a copy
+    return torch.stack([call.z[:, row] for row in (0, length // 2, length - 1)], 1)
 
 
 def _moved(layer: int) -> WeightsMoved:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from zoo import ZOO, build, ids
+from zoo import OTHERS, ZOO, build, build_other, ids
 
 from mechviz.models import known, load
 from mechviz.models.known import make_of
@@ -34,6 +34,27 @@ def test_a_second_instance_is_not_probed_and_reads_the_same(name, probes):
     fresh.trace(ids())
     assert fresh.structure == second.structure
     assert torch.equal(trace.attn_out[1], fresh.trace(ids()).attn_out[1])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_stacks_of_a_second_instance_are_not_probed(name, monkeypatch):
+    monkeypatch.setattr(known, "_known", type(known._known)())
+    run, original = [], known.probe_inputs
+    monkeypatch.setattr(known, "probe_inputs", lambda *args: run.append(1) or original(*args))
+    module, inputs = build_other(name)
+    other, _ = build_other(name)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.25)
+    first, second = load(module).trace(inputs), load(other).trace(inputs)
+    scaled = name == "t5"  # which multiplies what its unembedding is given: a scale is believed of these weights only
+    assert len(run) == 1 + scaled
+    for stack, one in second.stacks.items():
+        assert scaled or one.model.structure is first.stacks[stack].model.structure
+        assert one.attn_out[1].shape == first.stacks[stack].attn_out[1].shape
+    if "decoder_input_ids" in inputs and name != "whisper":  # other inputs, other stacks: looked at anew
+        load(other).trace({**inputs, "attention_mask": torch.ones_like(inputs["input_ids"])})
+        assert len(run) == 2 + scaled
 
 
 def test_another_config_of_the_same_class_is_probed(probes):
