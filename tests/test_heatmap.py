@@ -168,3 +168,10 @@ def test_too_many_cells_or_bytes_name_the_argument():
     with pytest.raises(ValueError, match=re.escape("precision='exact' makes 69 MB of values")):
         _matrix.check_size(np.broadcast_to(one, (3000, 3000)), "exact", name="values")
     assert _matrix.check_size(np.broadcast_to(one - 1, (4096, 4096)), "auto", name="values") == "float16"
+
+
+def test_a_special_token_goes_by_its_role_on_an_axis():
+    text = mv.Tokens(("<|end|>", "·cat"), ("<|end|>", " cat"), (0, 1), (True, False), ("BOS", None), (0, 1))
+    columns = props(mv.heatmap([[1.0, 2.0]], columns=text))["columns"]
+    assert columns["labels"] == ["BOS", "·cat"]
+    assert props(mv.heatmap([[1.0, 2.0]], column_points=text))["columns"]["labels"] == ["BOS", "·cat"]

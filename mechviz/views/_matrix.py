@@ -60,7 +60,7 @@ def side_of(labels: Any, points: Any, count: int, *, name: str, points_name: str
     names = _labels(labels, count, name)
     stands = _stands_for(labels if points is None and isinstance(labels, Tokens) else points, count, points_name)
     if names is None and tokens is not None:
-        names = tuple(tokens.label)
+        names = _on_axis(tokens)
     if names is None and stands.noun in ("head", "neuron", "site", "feature") and len(stands.axes) > 1:
         names = tuple(stands.names(count))
     noun = stands.noun if stands.noun != "point" else name.rstrip("s").replace("matrice", "matrix")
@@ -96,11 +96,16 @@ def _axes(axes: Mapping[str, Any], count: int, name: str) -> Points:
     return Points(_NOUNS.get(axis, axis.removesuffix("s")), found)
 
 
+def _on_axis(tokens: Tokens) -> tuple[str, ...]:
+    """What a special token is for says more on an axis than its string, and is shorter."""
+    return tuple(role or label for role, label in zip(tokens.role, tokens.label, strict=True))
+
+
 def _labels(labels: Any, count: int, name: str) -> tuple[str, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, Tokens):
-        labels = labels.label
+        labels = _on_axis(labels)
     items = labels.tolist() if hasattr(labels, "tolist") else labels
     if isinstance(items, str) or not isinstance(items, Sequence) or not all(isinstance(item, str) for item in items):
         raise TypeError(
