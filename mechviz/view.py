@@ -384,9 +384,16 @@ def display(function: F) -> F:
         view._call = (function, dict(signature.bind(*args, **kwargs).arguments))
         return view if selection is None else linked(view, selection)
 
-    own = inspect.Parameter("selection", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Selection | None")
-    remembering.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore
+    remembering.__signature__ = linkable(signature)  # type: ignore[attr-defined]
     return remembering  # type: ignore[return-value]
+
+
+def linkable(signature: inspect.Signature) -> inspect.Signature:
+    """The signature of a display function with ``selection=`` after its own arguments."""
+    own = inspect.Parameter("selection", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Selection | None")
+    parameters = list(signature.parameters.values())
+    end = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return signature.replace(parameters=[*parameters[:end], own, *parameters[end:]])
 
 
 def linked(view: View, selection: Selection) -> View:

@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from mechviz._svelte.link import Built, build
 from mechviz._svelte.signature import check, docstring, signature
 from mechviz._svelte.view import ComponentView
 from mechviz._svelte.watch import Watch
-from mechviz.view import View
+from mechviz.selection import Selection
+from mechviz.view import View, linkable, linked
 
 log = logging.getLogger("mechviz")
 
@@ -62,13 +63,17 @@ class Component:
             SvelteError: an edited file cannot be compiled, whether or not a watch has noticed already.
             TypeError: a keyword is unknown or missing.
         """
+        arguments = dict(arguments)
+        shared = None
+        if isinstance(arguments.get("selection"), Selection) and not self._takes_selection:
+            shared = arguments.pop("selection")
         with self._lock:
             if self.failed is not None or self._stamps != self._stamp():
                 self._load()
                 self._show()
             view = ComponentView.make(self, arguments)
             self._views.add(view)
-            return view
+        return view if shared is None else linked(view, shared)  # type: ignore[return-value]
 
     def prepared(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The props that arguments become: through the companion, then checked against the component."""
@@ -78,23 +83,34 @@ class Component:
         check(self.name, props, self.props, self.built.signature["rest"])
         return props
 
-    def refresh(self) -> bool:
+    def refresh(self, *, again: bool = False) -> bool:
         """Compile what has changed and show it in every live picture; False where nothing had changed.
 
         What cannot be compiled is shown as an error above the last good picture.
+
+        Args:
+            again: Try once more what could not be compiled: some file was saved, and it may be one that was missing.
         """
         with self._lock:
             stamps = self._stamp()
-            if self._stamps == stamps:
+            if self._stamps == stamps and not (again and self.failed):
                 return False
+            before = self.failed
             try:
                 self._load()
             except Exception as error:  # a companion may raise anything
-                self.failed = error.frame if isinstance(error, SvelteError) else f"{type(error).__name__}: {error}"
+                self.failed = _said(error)
+                if self._stamps == stamps and self.failed == before:
+                    return False
                 self._stamps = stamps  # from before the files were read: what was half saved is read again
                 log.error("%s", self.failed)
             self._show()
             return True
+
+    @property
+    def half_saved(self) -> bool:
+        """A file that had text is empty or gone: an editor is between two steps of saving it."""
+        return any(stamp and stamp[1] and not (now and now[1]) for stamp, now in self._both_stamps())
 
     def watch(self) -> None:
         """Refresh whenever one of the files is saved."""
@@ -121,8 +137,7 @@ class Component:
 
     def _load(self) -> None:
         stamps = self._stamp()
-        self.built = build(self.path)
-        self.init = companion.load(self.path)
+        self.built, self.init = build(self.path), companion.load(self.path)
         self.failed = None
         # Files that are imported since now count too; what was there before keeps the stamp from before it was read.
         self._stamps = {**self._stamp(), **{file: stamps[file] for file in self.files & stamps.keys()}}
@@ -132,11 +147,19 @@ class Component:
         for view in list(self._views):
             try:
                 view.reload()
-            except TypeError as error:  # the edited component takes other props than this picture was given
-                self.failed = str(error)
-                view.stay()
-                self.failed = None
-                log.error("%s", error)
+            except Exception as error:  # the edited component takes other props than this picture was given
+                view.stay(self.failed or _said(error))
+                log.error("%s", _said(error))
+
+    @property
+    def _takes_selection(self) -> bool:
+        """Whether `selection` is an argument of the component's own."""
+        own = inspect.signature(self.init).parameters if self.init else [prop["name"] for prop in self.props]
+        return "selection" in own
+
+    def _both_stamps(self) -> Iterator[tuple[tuple[int, int] | None, tuple[int, int] | None]]:
+        now = self._stamp()
+        return ((stamp, now.get(file)) for file, stamp in self._stamps.items())
 
     def _stamp(self) -> dict[Path, tuple[int, int] | None]:
         """Size and time of every file; None for one that is not there."""
@@ -161,7 +184,7 @@ class Component:
         doc = self.built.signature["doc"]
         if self.init is not None:
             given = inspect.signature(self.init)
-            function.__signature__ = given.replace(  # type: ignore[attr-defined]
+            made = given.replace(
                 parameters=[
                     p.replace(kind=p.KEYWORD_ONLY) if p.kind is p.POSITIONAL_OR_KEYWORD else p
                     for p in given.parameters.values()
@@ -170,5 +193,13 @@ class Component:
             )
             function.__doc__ = inspect.getdoc(self.init) or docstring(self.name, doc, self.props, self.built.warnings)
         else:
-            function.__signature__ = signature(self.props, self.built.signature["rest"], View)  # type: ignore[attr-defined]
+            made = signature(self.props, self.built.signature["rest"], View)
             function.__doc__ = docstring(self.name, doc, self.props, self.built.warnings)
+        function.__signature__ = made if self._takes_selection else linkable(made)  # type: ignore[attr-defined]
+
+
+def _said(error: Exception) -> str:
+    """An error as the picture shows it."""
+    if isinstance(error, SvelteError):
+        return error.frame
+    return str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"

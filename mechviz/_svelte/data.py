@@ -131,3 +131,28 @@ def from_props(value: Any) -> Any:
         return wire.decode(value["$array"], base64.b64decode(value["bytes"]))
     pairs = value["$pairs"] if "$pairs" in value else value.items()
     return {key: from_props(item) for key, item in pairs}
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two values are the same to a component: 1 and 1.0, a list and a tuple, NaN and NaN are."""
+    if _is_array(a) or _is_array(b):
+        return _is_array(a) and _is_array(b) and _same_numbers(a, b)
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    try:
+        return bool(a == b or (a != a and b != b))
+    except (TypeError, ValueError):  # of another library, which compares in its own way
+        return a is b
+
+
+def _is_array(value: Any) -> bool:
+    return (hasattr(value, "__array__") or hasattr(value, "__dlpack__")) and not isinstance(value, np.generic)
+
+
+def _same_numbers(a: Any, b: Any) -> bool:
+    a, b = (to_numpy(value, name="value") for value in (a, b))
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")

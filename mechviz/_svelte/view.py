@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mechviz._svelte.data import from_props, to_props
+from mechviz._svelte.data import equal, from_props, to_props
 from mechviz._svelte.signature import Default
 from mechviz.spec import Spec
 from mechviz.version import __version__
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mechviz")
 
+# Browsers that are remembered: a page that is loaded anew is another one.
+_CLIENTS = 32
+
 
 class ComponentView(View):
     """A picture drawn by a user's component. Like any view, and: `props`, `on_change`, `errors`."""
@@ -30,8 +32,12 @@ class ComponentView(View):
     _arguments: dict[str, Any]
     _prepared: dict[str, Any]
     _written: dict[str, Any]
-    # Which browser wrote last, and how often: its own writes come back to it.
-    _origin: dict[str, Any] | None
+    # By browser and prop: how many of its writes were taken; by prop: the browser whose write its value is. A browser
+    # reads from them whether a value is news to it, its own, or older than what it has sent (js/src/user/entry.svelte.ts).
+    _heard: dict[str, dict[str, int]]
+    _writers: dict[str, str]
+    # Cells, the worker that answers browsers and the watch of the files all change it.
+    _lock: threading.RLock
     _watchers: list[Callable[[str, Any], Any]]
     #: Errors that browsers have reported, newest last.
     errors: list[str]
@@ -43,8 +49,8 @@ class ComponentView(View):
         view._component = component
         view._arguments = dict(arguments)
         view._prepared = component.prepared(arguments)
-        view._written = {}
-        view._origin = None
+        view._written, view._heard, view._writers = {}, {}, {}
+        view._lock = threading.RLock()
         view._watchers = []
         view.errors = []
         view._spec = view._make_spec()
@@ -62,12 +68,20 @@ class ComponentView(View):
         Raises:
             TypeError: the component takes no such argument.
         """
-        arguments = {**self._arguments, **changes}
-        self._prepared = self._component.prepared(arguments)
-        self._arguments = arguments
-        self._written = {key: value for key, value in self._written.items() if key not in changes}
-        self._origin = None
-        self._remake()
+        with self._lock:
+            arguments = {**self._arguments, **changes}
+            before, now = self._prepared, self._component.prepared(arguments)
+            # Through a companion an argument may become a prop of another name.
+            moved = {key for key in self._written if key in changes or not equal(before.get(key), now.get(key))}
+            stood = self._arguments, self._prepared, self._written, self._writers
+            self._arguments, self._prepared = arguments, now
+            self._written = {key: value for key, value in self._written.items() if key not in moved}
+            self._writers = {key: client for key, client in self._writers.items() if key not in moved}
+            try:
+                self._remake()
+            except BaseException:  # a value that a browser cannot be given: nothing has changed
+                self._arguments, self._prepared, self._written, self._writers = stood
+                raise
 
     def on_change(self, f: Callable[[str, Any], Any]) -> Callable[[], None]:
         """Call ``f(name, value)`` whenever the component writes a prop; returns a function that stops it."""
@@ -79,15 +93,16 @@ class ComponentView(View):
 
     def reload(self) -> None:
         """Show what the component's files say now; data, selection and what was written stay."""
-        self._prepared = self._component.prepared(self._arguments)
-        self._remake()
+        with self._lock:
+            self._prepared = self._component.prepared(self._arguments)
+            self._remake()
 
-    def stay(self) -> None:
-        """Keep the picture as it is, with the component's error above it."""
-        if self._spec is not None:
-            props = {**self._spec.props, "failed": self._component.failed}
-            self._spec = dataclasses.replace(self._spec, props=props)
-            self._changed()
+    def stay(self, failed: str) -> None:
+        """Keep the picture as it is, with an error above it."""
+        with self._lock:
+            if self._spec is not None:
+                self._spec = dataclasses.replace(self._spec, props={**self._spec.props, "failed": failed})
+                self._changed()
 
     def _remake(self) -> None:
         self._spec = self._make_spec()
@@ -102,7 +117,8 @@ class ComponentView(View):
             "component": built.key,
             "values": {key: to_props(value, key) for key, value in values.items() if not isinstance(value, Default)},
             "bindable": [prop["name"] for prop in component.props if prop["bindable"]],
-            "written": self._origin,
+            "heard": {client: dict(counts) for client, counts in self._heard.items()},
+            "writers": dict(self._writers),
             "failed": component.failed,
             "frame": {
                 "title": title if isinstance(title, str) else component.name,
@@ -121,12 +137,22 @@ class ComponentView(View):
 
     def _set(self, change: Mapping[str, Any]) -> None:
         """The component wrote bound props; every other place that shows this view follows."""
-        now = self.props
-        values = {key: from_props(value) for key, value in change["values"].items()}
-        news = {key: value for key, value in values.items() if key not in now or not _equal(now[key], value)}
-        self._origin = {"client": change["client"], "count": change["count"]}
-        self._written.update(news)
-        self._remake()
+        client, counts = change["client"], change["counts"]
+        with self._lock:
+            heard = self._heard.pop(client, {})
+            self._heard[client] = heard  # the last one is the newest
+            while len(self._heard) > _CLIENTS:
+                del self._heard[next(iter(self._heard))]
+            # A browser sends again what it does not know to have been taken.
+            taken = {
+                key: from_props(value) for key, value in change["values"].items() if counts[key] > heard.get(key, 0)
+            }
+            now = self.props
+            news = {key: value for key, value in taken.items() if key not in now or not equal(now[key], value)}
+            heard.update({key: counts[key] for key in taken})
+            self._writers.update(dict.fromkeys(taken, client))
+            self._written.update(news)
+            self._remake()
         for key, value in news.items():
             for watcher in list(self._watchers):
                 watcher(key, value)
@@ -134,12 +160,6 @@ class ComponentView(View):
     def _failed(self, report: Mapping[str, Any]) -> None:
         self.errors.append(report["text"])
         log.error("%s", report["text"])
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f" and np.asarray(b).dtype.kind == "f")
-    return type(a) is type(b) and a == b
 
 
 def _card(name: str, values: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ log = logging.getLogger("mechviz")
 
 # Editors save in several steps (write, rename): wait for this much quiet, in ms.
 _QUIET = 30
+
+# How long a file may stay empty or away before that is taken for what was meant, in s.
+_HALF = 1.0
 
 
 class Watch:
@@ -57,12 +61,15 @@ class Watch:
                 rust_timeout=2000,
                 yield_on_timeout=True,
             )
-            for _ in changes:
+            for changed in changes:
                 component = self._component()
                 if component is None:
                     return
+                end = time.monotonic() + _HALF
+                while component.half_saved and time.monotonic() < end:
+                    time.sleep(_QUIET / 1000)
                 try:
-                    component.refresh()
+                    component.refresh(again=bool(changed))
                 except Exception:  # the next save may mend it: the watch goes on
                     log.exception("%s could not be shown again", component.path.name)
                 moved = {file.parent for file in component.files} != folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import enum
 import json
@@ -13,7 +14,7 @@ import pytest
 
 import mechviz as mv
 from mechviz import wire
-from mechviz._svelte.data import from_props, to_props
+from mechviz._svelte.data import equal, from_props, to_props
 
 # What a component sees of its prop, as text: types, shapes, and numbers to the last bit.
 SEES = """
@@ -130,7 +131,7 @@ def test_what_a_component_writes_reaches_python_and_every_picture(write):
     heard = []
     stop = view.on_change(lambda name, value: heard.append((name, value)))
     assert dict(view.props) == {"a": 1, "b": 5}
-    view.answer("0", "set", {"client": "c", "count": 1, "values": {"a": {"$pairs": [["x", 3]]}}})
+    view.answer("0", "set", {"client": "c", "values": {"a": {"$pairs": [["x", 3]]}}, "counts": {"a": 1}})
     assert heard == [("a", {"x": 3})]
     assert dict(view.props) == {"a": {"x": 3}, "b": 5}
     # The next picture, a figure that holds it, and the saved file have it too.
@@ -141,11 +142,77 @@ def test_what_a_component_writes_reaches_python_and_every_picture(write):
     view.update(a=0)
     assert view.props["a"] == 0
     stop()
-    view.answer("0", "set", {"client": "c", "count": 2, "values": {"a": 9}})
+    view.answer("0", "set", {"client": "c", "values": {"a": 9}, "counts": {"a": 2}})
     assert len(heard) == 1 and view.props["a"] == 9
     with pytest.raises(TypeError, match="unexpected keyword 'c'"):
         view.update(c=1)
-    json.dumps(views["0"][1]["written"])
+    json.dumps(views["0"][1])
+
+
+def test_python_and_several_browsers_write_one_prop(write):
+    view = mv.svelte(write(B_svelte="<script>let { a = $bindable(1), b = $bindable(1) } = $props();</script>{a}{b}"))()
+
+    def browser(client, values, counts):
+        view.answer("0", "set", {"client": client, "values": values, "counts": counts})
+
+    def told():
+        props = view.flat()[1]["0"][1]
+        return {key: props[key] for key in ("values", "heard", "writers")}
+
+    browser("c", {"a": 2}, {"a": 1})
+    assert told() == {"values": {"a": 2}, "heard": {"c": {"a": 1}}, "writers": {"a": "c"}}
+    view.update(a=7)
+    assert told()["writers"] == {}
+    # The browser does not know yet that its first write was taken, and sends it with its next one.
+    browser("c", {"a": 2, "b": 5}, {"a": 1, "b": 1})
+    assert told() == {"values": {"a": 7, "b": 5}, "heard": {"c": {"a": 1, "b": 1}}, "writers": {"b": "c"}}
+    browser("d", {"b": 6}, {"b": 1})
+    assert told()["writers"] == {"b": "d"} and view.props["b"] == 6
+    # A callback answers a write with another value.
+    view.on_change(lambda name, value: view.update(**{name: min(value, 9)}))
+    browser("c", {"a": 20}, {"a": 2})
+    assert told()["values"]["a"] == 9 and told()["writers"] == {"b": "d"} and told()["heard"]["c"]["a"] == 2
+    # An update that a browser cannot be given changes nothing.
+    with pytest.raises(TypeError, match="a must be data"):
+        view.update(a=print)
+    assert view.props["a"] == 9
+    # Browsers that were closed are forgotten.
+    for i in range(40):
+        browser(f"e{i}", {"b": i}, {"b": 1})
+    assert len(told()["heard"]) == 32 and view.props["b"] == 9
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (math.nan, math.nan, True),
+        ((1, 2), [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ({"x": np.array([1, math.nan])}, {"x": np.array([1, math.nan])}, True),
+        ({"x": 1}, {"y": 1}, False),
+        (np.float32(0.5), 0.5, True),
+        (np.zeros(2), np.zeros((1, 2)), False),
+        (np.zeros(2), [0, 0], False),  # a component sees a typed array, or a list
+        (None, 0, False),
+    ],
+)
+def test_what_is_the_same_to_a_component(a, b, same):
+    assert equal(a, b) is same and equal(b, a) is same
+
+
+def test_a_tensor_that_a_component_writes_back_is_no_news(write):
+    torch = pytest.importorskip("torch")
+    given = torch.tensor([1.5, 3.0], dtype=torch.bfloat16)
+    view = mv.svelte(write(B_svelte="<script>let { a = $bindable() } = $props();</script>{a.at(0)}"))(a=given)
+    heard = []
+    view.on_change(lambda *change: heard.append(change))
+    header = {"dtype": "float32", "shape": [2], "encoding": "raw", "layout": "dense", "exact": True}
+    # 1.5 and 3 as little-endian float32.
+    back = {"$array": header, "bytes": base64.b64encode(np.float32([1.5, 3]).tobytes()).decode()}
+    view.answer("0", "set", {"client": "c", "values": {"a": back}, "counts": {"a": 1}})
+    assert heard == [] and view.props["a"] is given
 
 
 def test_a_bound_default_that_is_code_and_writes_of_svelte_4(write, page):

@@ -63,14 +63,16 @@ def test_two_way_linked_and_reloaded(lab):
     # One selection, with our own views.
     notebook.figure(1).locator("[data-i='1']").click()
     wait_until(lambda: notebook.python("print(view.selection.positions)") == "[1]")
-    assert notebook.figure(2).locator("[role=option][data-i='1'][aria-selected=true]").count() == 2
+    picked = "[role=option][data-i='1'][aria-selected=true]"
+    wait_until(lambda: notebook.figure(2).locator(picked).count() == 2)
 
     # Saved: the new picture, with the data, what was written and the selection.
     (folder / "Counter.svelte").write_text(COUNTER.replace("WORD", "second"))
     begin = time.perf_counter()
     button.get_by_text("second 7 3.141592653589793").wait_for()
     print(f"edit -> new picture in {time.perf_counter() - begin:.2f} s")
-    assert notebook.figure(1).locator("[role=option][data-i='1'][aria-selected=true]").count() == 1
+    wait_until(lambda: notebook.figure(1).locator(picked).count() == 1)
+    assert notebook.python("print(view.selection.positions)") == "[1]"
 
     # A broken edit is a message above the picture as it was; the next good one takes it away.
     (folder / "Counter.svelte").write_text(COUNTER.replace("WORD", "{third"))
@@ -79,7 +81,7 @@ def test_two_way_linked_and_reloaded(lab):
     assert button.first.inner_text().startswith("second 7")
     (folder / "Counter.svelte").write_text(COUNTER.replace("WORD", "fourth"))
     button.get_by_text("fourth 7").wait_for()
-    assert alert.count() == 0
+    wait_until(lambda: alert.count() == 0)
 
     # A component that throws when it is clicked tells the reader and Python.
     (folder / "Counter.svelte").write_text(COUNTER.replace("(count += 1)", "nowhere()"))

@@ -47,7 +47,11 @@ Curves of a loss.
 
 
 def parameters(function):
-    return {name: (p.annotation, p.default) for name, p in inspect.signature(function).parameters.items()}
+    """Annotation and default by name, without ``selection=``, which every display function takes."""
+    found = dict(inspect.signature(function).parameters)
+    own = found.pop("selection")
+    assert (own.kind, own.default) == (own.KEYWORD_ONLY, None)
+    return {name: (p.annotation, p.default) for name, p in found.items()}
 
 
 def test_runes_with_typescript(write):
@@ -149,7 +153,7 @@ def test_companion(write):
         ''',
     )
     Thing = mv.svelte(path)
-    assert list(inspect.signature(Thing).parameters) == ["values", "label", "mode", "size"]
+    assert list(parameters(Thing)) == ["values", "label", "mode", "size"]
     assert Thing.__doc__ == "Points of values."
     view = Thing(values=[1, 2], size=1)
     assert view.props["points"] == [2, 4]
@@ -166,6 +170,39 @@ def test_companion(write):
             Thing(**arguments)
     with pytest.raises(ValueError, match="must not be empty"):
         Thing(values=[])
+
+
+def test_views_of_several_cells_share_a_selection(write):
+    path = write(
+        Thing_svelte="<script>let { a = 1 } = $props();</script>{a}",
+        Own_svelte="<script>let { selection } = $props();</script>{selection.length}",
+    )
+    folder, shared = mv.svelte(path.parent), mv.Selection()
+    view = folder.Thing(selection=shared)
+    mv.tokens(["a", " b"], selection=shared).selection.positions = [1]
+    assert view.selection.positions == [1]
+    # A component may have an argument of that name.
+    assert folder.Own(selection=[1, 2]).props["selection"] == [1, 2]
+    assert list(inspect.signature(folder.Own).parameters) == ["selection"]
+    with pytest.raises(TypeError, match="selection must be data"):
+        folder.Own(selection=shared)
+
+
+def test_completion_offers_the_components_and_their_props(write):
+    shells = pytest.importorskip("IPython.core.interactiveshell")
+    from IPython.core.completer import provisionalcompleter
+
+    path = write(Curve_svelte="<script>let { loss, width = 640 } = $props();</script>{loss}{width}")
+    shell = shells.InteractiveShell()
+    shell.user_ns["folder"] = folder = mv.svelte(path.parent)
+    shell.user_ns["Curve"] = folder.Curve
+
+    def offered(text):  # as a kernel answers the Tab key
+        with provisionalcompleter():
+            return [found.text.removeprefix(".") for found in shell.Completer.completions(text, len(text))]
+
+    assert "loss=" in offered("Curve(lo") and "width=" in offered("Curve(loss=1, wi")
+    assert "Curve" in offered("folder.")
 
 
 def test_an_edit_is_taken_up_by_the_next_call_and_only_what_changed_is_compiled(write, monkeypatch):
@@ -191,7 +228,7 @@ def test_an_edit_is_taken_up_by_the_next_call_and_only_what_changed_is_compiled(
     path.write_text("<script>import C from './C.svelte'; let { a, b = 2 } = $props();</script>{a}{b}<C />")
     second = Thing(a=1, b=3)
     assert compiled == ["Thing.svelte"]
-    assert list(inspect.signature(Thing).parameters) == ["a", "b"]
+    assert list(parameters(Thing)) == ["a", "b"]
     # Modules are named by their content: two are the same, and the pictures that stand show the edit too.
     assert list(second.code())[:2] == list(keys)[:2] and list(second.code())[2] not in keys
     assert first.code() == second.code()
@@ -200,35 +237,97 @@ def test_an_edit_is_taken_up_by_the_next_call_and_only_what_changed_is_compiled(
     assert next(iter(Thing(a=1).code())) not in keys and compiled == ["Thing.svelte"]
 
 
+def until(condition):
+    """Wait for what the watching thread does."""
+    end = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > end:
+            faulthandler.dump_traceback()  # where the watching thread is
+            pytest.fail("the edit was not taken up in 30 s")
+        time.sleep(0.02)
+
+
+def failed(view):
+    """The error above the picture."""
+    return view.flat()[1]["0"][1]["failed"] or ""
+
+
 def test_watching_takes_up_an_edit_and_shows_a_broken_one_above_the_last_good_picture(write):
     path = write(Thing_svelte="<script>let { a } = $props();</script>{a}")
     Thing = mv.svelte(path, watch=True)
     view = Thing(a=1)
     [key] = view.code()
-
-    def wait(condition):
-        end = time.monotonic() + 30
-        while not condition():
-            if time.monotonic() > end:
-                faulthandler.dump_traceback()  # where the watching thread is
-                pytest.fail("the edit was not taken up in 30 s")
-            time.sleep(0.02)
-
     path.write_text("<script>let { a } = $props();</script>new {a}")
-    wait(lambda: list(view.code()) != [key])
+    until(lambda: list(view.code()) != [key])
     [good] = view.code()
     path.write_text("<p>{")
-    wait(lambda: view.flat()[1]["0"][1]["failed"])
-    assert view.flat()[1]["0"][1]["failed"].startswith("Thing.svelte:1:")
+    until(lambda: failed(view).startswith("Thing.svelte:1:"))
     assert list(view.code()) == [good]
-    with pytest.raises(mv.SvelteError):  # also after the watch has seen it
+    # A new call says it in the cell.
+    with pytest.raises(mv.SvelteError):
         Thing(a=1)
     # The new file asks for more than this picture was given: it says so and stays.
     path.write_text("<script>let { a, b } = $props();</script>{a}{b}")
-    wait(lambda: "needs b" in (view.flat()[1]["0"][1]["failed"] or ""))
+    until(lambda: "needs b" in failed(view))
     path.write_text("<script>let { a } = $props();</script>good {a}")
-    wait(lambda: view.flat()[1]["0"][1]["failed"] is None and list(view.code()) != [good])
+    until(lambda: not failed(view) and list(view.code()) != [good])
     Thing.component.close()
+
+
+def test_a_file_that_is_being_saved_is_not_shown_half(write):
+    path = write(Thing_svelte="<script>let { a } = $props();</script>{a}")
+    Thing = mv.svelte(path, watch=True)
+    view, said = Thing(a=1), []
+    view._changed = lambda: said.append(failed(view))
+    [key] = view.code()
+    # As an editor on a busy machine: it empties the file, and writes it some time later.
+    with path.open("w") as file:
+        time.sleep(0.4)
+        file.write("<script>let { a } = $props();</script>new {a}")
+    until(lambda: list(view.code()) != [key])
+    # As one that moves the old file away first.
+    [key] = view.code()
+    path.rename(path.with_suffix(".bak"))
+    time.sleep(0.4)
+    path.write_text("<script>let { a } = $props();</script>newer {a}")
+    until(lambda: list(view.code()) != [key])
+    assert set(said) == {""}
+    # The twin that proves it: a file that stays empty takes no a, and that is said.
+    path.write_text("")
+    until(lambda: "unexpected keyword 'a'" in failed(view))
+    Thing.component.close()
+
+
+def test_a_file_that_an_import_waits_for_is_taken_up_when_it_comes(write):
+    path = write(Thing_svelte="<p>first</p>")
+    Thing = mv.svelte(path, watch=True)
+    view = Thing()
+    path.write_text("<script>import C from './Child.svelte';</script><C />")
+    until(lambda: "there is no file './Child.svelte'" in failed(view))
+    write(Child_svelte="<p>{</p>")
+    until(lambda: failed(view).startswith("Child.svelte:1"))
+    write(Child_svelte="<p>child</p>")
+    until(lambda: not failed(view))
+    assert [key.split("-")[0] for key in view.code()] == ["Child.svelte", "Thing.svelte"]
+    Thing.component.close()
+
+
+def test_a_companion_that_fails_after_an_edit_leaves_component_and_data_as_they_were(write):
+    path = write(
+        Thing_svelte="<script>let { a } = $props();</script>{a}",
+        Thing_py="def init(a):\n    return {'a': a + 1}\n",
+    )
+    Thing = mv.svelte(path)
+    view = Thing(a=1)
+    before = view.flat()[1]["0"][1]
+    write(Thing_svelte="<script>let { a } = $props();</script>new {a}", Thing_py="def init(a):\n    return {'a': a +")
+    assert Thing.component.refresh()
+    assert failed(view).startswith("SyntaxError")
+    assert {**view.flat()[1]["0"][1], "failed": None} == before
+    # It raises for the data of one picture: that one says so.
+    write(Thing_py="def init(a):\n    raise ValueError('a is too small')\n")
+    Thing.component.refresh()
+    assert failed(view) == "ValueError: a is too small"
 
 
 def test_an_edit_is_compiled_while_the_kernel_runs_a_cell():

@@ -13,46 +13,69 @@ export interface UserProps {
   values: Record<string, unknown>;
   /** Props that the component may write. */
   bindable: string[];
-  /** Who wrote the bound values last, and how often: our own writes come back and must not undo newer ones. */
-  written: { client: string; count: number } | null;
+  /** By client and prop: how many of its writes Python has taken. */
+  heard: Record<string, Record<string, number>>;
+  /** By prop: the client whose write its value is. */
+  writers: Record<string, string>;
   /** Python's message when the edited file could not be compiled. */
   failed: string | null;
+}
+
+/** What the component has written and Python has not confirmed yet. */
+export interface Change {
+  client: string;
+  values: Record<string, unknown>;
+  /** By prop: the number of the write, from 1. */
+  counts: Record<string, number>;
 }
 
 class Cell {
   value = $state.raw<unknown>();
   /** As it last came from Python. */
   received: unknown = undefined;
+  /** How many writes of the component's have been sent, and whether the value is its own. */
+  count = 0;
+  own = false;
 }
 
 export class Entry {
   readonly client = crypto.getRandomValues(new Uint32Array(2)).join('-');
   #cells = new Map<string, Cell>();
-  #count = 0;
   #dirty = new Set<string>();
+  /** Concealed, by key: written and not heard of since. */
+  #pending: Record<string, unknown> = {};
   #bindable = new Set<string>();
   #keys = $state.raw('');
 
-  /** `send` hears of what the component has written. */
-  constructor(readonly send: (change: { client: string; count: number; values: Record<string, unknown> }) => void) {}
+  /** `send` hears of what the component has written, `refuse` of what it wrote and cannot be sent. */
+  constructor(
+    readonly send: (change: Change) => void,
+    readonly refuse: (error: unknown) => void,
+  ) {}
 
   /** Take what Python shows now. */
-  receive({ values, bindable, written }: UserProps): void {
+  receive({ values, bindable, heard, writers }: UserProps): void {
     this.#bindable = new Set(bindable);
-    const stale = written?.client === this.client && written.count < this.#count;
+    const ours = heard[this.client] ?? {};
     for (const key of new Set([...Object.keys(values), ...bindable, ...this.#cells.keys()])) {
       const cell = this.#cell(key);
-      if (same(values[key], cell.received)) continue;
+      const known = same(values[key], cell.received);
       cell.received = values[key];
-      const own = written?.client === this.client && this.#bindable.has(key);
-      if (!own && !(stale && this.#bindable.has(key))) cell.value = reveal(values[key]);
+      // Python takes our last write after whatever this message tells, so that counts.
+      if (this.#dirty.has(key) || (ours[key] ?? 0) < cell.count) continue;
+      delete this.#pending[key];
+      const echo = cell.own && writers[key] === this.client;
+      if (echo || (known && !cell.own)) continue;
+      cell.value = reveal(values[key]);
+      cell.own = false;
     }
     this.#keys = [...new Set([...Object.keys(values), ...bindable])].join('\n');
   }
 
   /** The object that the component is given; a new one when other props are given, never for other values. */
   readonly props = $derived.by(() => {
-    const props: Record<PropertyKey, unknown> = { [BEGIN]: this.#begin };
+    const props: Record<PropertyKey, unknown> = {};
+    Object.defineProperty(props, BEGIN, { value: this.#begin }); // not for {...rest}
     for (const key of this.#keys ? this.#keys.split('\n') : []) {
       const cell = this.#cell(key);
       const bound = this.#bindable.has(key);
@@ -79,11 +102,12 @@ export class Entry {
 
   #write(key: string, value: unknown): void {
     const cell = this.#cell(key);
-    const first = cell.value === undefined && cell.received === undefined && !this.#count;
+    const first = cell.value === undefined && cell.received === undefined && !cell.count;
     cell.value = value;
     if (first && value !== null && this.#starting) return; // a component of Svelte 4 that sets its default
+    cell.own = true;
+    if (!this.#dirty.size) queueMicrotask(() => this.#flush());
     this.#dirty.add(key);
-    if (this.#dirty.size === 1) queueMicrotask(() => this.#flush());
   }
 
   #starting = true;
@@ -94,12 +118,21 @@ export class Entry {
   }
 
   #flush(): void {
-    const values = Object.fromEntries([...this.#dirty].map((key) => [key, conceal(this.#cell(key).value, key)]));
-    // Of several messages that wait for a busy kernel only the newest is sent: each holds all that was ever written.
-    this.#ever = { ...this.#ever, ...values };
+    const dirty = [...this.#dirty];
     this.#dirty.clear();
-    this.send({ client: this.client, count: ++this.#count, values: this.#ever });
+    for (const key of dirty) {
+      const cell = this.#cell(key);
+      try {
+        this.#pending[key] = conceal(cell.value, key);
+        cell.count += 1;
+      } catch (error) {
+        delete this.#pending[key];
+        this.refuse(error);
+      }
+    }
+    // Of several messages that wait for a busy kernel only the newest is sent: it holds all that has not been heard.
+    const keys = Object.keys(this.#pending);
+    const counts = Object.fromEntries(keys.map((key) => [key, this.#cell(key).count]));
+    if (keys.length) this.send({ client: this.client, values: { ...this.#pending }, counts });
   }
-
-  #ever: Record<string, unknown> = {};
 }
