@@ -51,7 +51,9 @@ def test_the_other_layers_are_there(odd):
 def test_a_view_draws_the_others_and_says_which_is_missing(odd):
     view = mv.attention(odd.tokens, odd.attention)
     props = view.flat()[1]["0"][1]
-    assert props["rows"] == ["L0", "L2"]
+    assert props["rows"] == ["L0", "L1", "L2"]  # in its place, with the reason and no heads
+    assert [reason is None for reason in props["reasons"]] == [True, False, True]
+    assert props["reasons"][1].startswith("recomputed from queries and keys, row")
     line = " ".join(props["frame"]["provenance"])
     assert "no pattern of layer 1: recomputed from queries and keys, row" in line
 
