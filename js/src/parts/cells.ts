@@ -63,6 +63,20 @@ export function edges(count: number, size: number, start = 0): Int32Array {
   return Int32Array.from({ length: count + 1 }, (_, i) => start + Math.round((i * size) / count));
 }
 
+/** Where the cells of a tile stand in a picture whose corner is at weight `from`, `size` pixels to a weight; cut at its ends. */
+export function edgesIn(
+  count: number,
+  origin: number,
+  step: number,
+  from: number,
+  size: number,
+  most: number,
+): Int32Array {
+  return Int32Array.from({ length: count + 1 }, (_, i) =>
+    Math.max(0, Math.min(most, Math.round((origin + i * step - from) * size))),
+  );
+}
+
 /** The largest size of each row (NaN and infinity aside): what a row is measured against when every row has its own scale. */
 export function rowMaxima(tile: Tile, causal: boolean): Float64Array {
   const maxima = new Float64Array(tile.rows);
@@ -81,10 +95,13 @@ export function scaled(value: number, perRow: boolean, maximum: number): number 
   return perRow ? (maximum > 0 ? value / maximum : value) : value;
 }
 
-/** Paint a tile. What the mask leaves out is not touched: the triangle is its own shape. */
-export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look): void {
+/**
+ * Paint a tile. What the mask leaves out is not touched: the triangle is its own shape. `known` are the largest sizes of
+ * its rows where it is a part of them.
+ */
+export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, known?: ArrayLike<number>): void {
   const { lut: table, plate } = look.palette;
-  const maxima = look.perRow || look.padding ? rowMaxima(tile, look.causal) : undefined;
+  const maxima = known ?? (look.perRow || look.padding ? rowMaxima(tile, look.causal) : undefined);
   const line = new Uint32Array(cells.x[tile.cols]);
   for (let r = 0; r < tile.rows; r++) {
     const last = look.causal ? lastColumn(tile, r) : tile.cols - 1;

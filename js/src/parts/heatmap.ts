@@ -1,7 +1,7 @@
 /** Where things stand in a heat map of queries × keys, worked out without a DOM. */
 import { colorAt, css, textOn } from '../color';
 import { lastColumn } from '../pattern/dense';
-import type { Cell, Direction, Line, Pattern, Tile } from '../pattern/pattern';
+import type { Cell, Direction, Line, Pattern, Range, Tile } from '../pattern/pattern';
 import { position } from '../scale';
 import type { TokensJson } from '../views/types';
 import { rowMaxima, scaled, type Look } from './cells';
@@ -22,6 +22,11 @@ export interface Plan {
   height: number;
   outerWidth: number;
   outerHeight: number;
+  /** The weights that are shown: from, and up to. */
+  from: Cell;
+  to: Cell;
+  /** CSS pixels of the longest key label. */
+  longest: number;
   /** Key labels: on the diagonal, on top upright, or on top along the axis. */
   keyLabels: 'diagonal' | 'upright' | 'along';
 }
@@ -43,8 +48,9 @@ export function planOf(width: number, queries: TokensJson, keys: TokensJson, cau
   const step = Math.max(1, Math.ceil(1 / exact - 1e-9));
   // From 4 px on all cells have one size; below, the rounding would cost too much of the width.
   const cell = step > 1 ? Math.min(room / Math.ceil(across / step), TALLEST / Math.ceil(down / step)) : whole(exact);
-  const upright = !causal && Math.max(...widths) + 8 > cell * step;
-  const top = HEAD + (causal ? 0 : upright ? Math.ceil(Math.max(...widths)) + 8 : 16);
+  const longest = widths.reduce((a, b) => Math.max(a, b), 0);
+  const upright = !causal && longest + 8 > cell * step;
+  const top = HEAD + (causal ? 0 : upright ? Math.ceil(longest) + 8 : 16);
   const size = { width: Math.ceil(across / step) * cell, height: Math.ceil(down / step) * cell };
   return {
     step,
@@ -55,6 +61,9 @@ export function planOf(width: number, queries: TokensJson, keys: TokensJson, cau
     ...size,
     outerWidth: LEFT + size.width + right,
     outerHeight: top + size.height + 4,
+    from: { query: 0, key: 0 },
+    to: { query: down, key: across },
+    longest,
     keyLabels: causal ? 'diagonal' : upright ? 'upright' : 'along',
   };
 }
@@ -67,16 +76,92 @@ function whole(cell: number): number {
 function marginRight(widths: number[], width: number): number {
   const n = widths.length;
   const cell = Math.min(LARGEST, Math.max(1, (width - LEFT - 28) / n));
-  return Math.ceil(Math.max(28, ...widths.map((w, k) => 7 + w - (n - 1 - k) * cell)));
+  return Math.ceil(widths.reduce((most, w, k) => Math.max(most, 7 + w - (n - 1 - k) * cell), 28));
 }
 
-/** Left edge of a key's column, or the right edge of the one before it. */
+/** A part of a map: the weight in its corner, and CSS pixels to a weight. */
+export interface Viewport extends Cell {
+  scale: number;
+}
+
+/** A part of a map has the room of the whole, and that of a few cells where the whole is a stripe. */
+function outer({ outerWidth, outerHeight }: Plan): Pick<Plan, 'outerWidth' | 'outerHeight'> {
+  return { outerWidth: Math.max(outerWidth, 300), outerHeight: Math.max(outerHeight, 300) };
+}
+
+/** The plan of a part of a map, which takes the room that the whole has. Cells begin at whole cells of their size. */
+export function zoomed(whole: Plan, view: Viewport, down: number, across: number): Plan {
+  const scale = Math.min(LARGEST, view.scale);
+  const step = scale >= 1 ? 1 : 2 ** Math.ceil(Math.log2(1 / scale) - 1e-9);
+  const size = scale >= 4 ? Math.floor(scale) : Math.max(1, Math.floor(scale * 4) / 4);
+  const cell = step > 1 ? scale * step : size;
+  const upright = whole.longest + 8 > cell * step;
+  const top = HEAD + (upright ? Math.ceil(whole.longest) + 8 : 16);
+  const fits = (room: number, count: number) => Math.max(1, Math.min(Math.floor(room / cell), Math.ceil(count / step)));
+  const [rows, cols] = [
+    fits(outer(whole).outerHeight - top - 4, down),
+    fits(outer(whole).outerWidth - whole.left - 8, across),
+  ];
+  const begin = (at: number, shown: number, count: number) =>
+    step * Math.max(0, Math.min(Math.round(at / step), Math.ceil(count / step) - shown));
+  const from = { query: begin(view.query, rows, down), key: begin(view.key, cols, across) };
+  const to = { query: Math.min(down, from.query + rows * step), key: Math.min(across, from.key + cols * step) };
+  const drawn = { width: cols * cell, height: rows * cell };
+  return {
+    ...whole,
+    ...outer(whole),
+    step,
+    cell,
+    gap: cell >= 6 ? 1 : 0,
+    top,
+    ...drawn,
+    from,
+    to,
+    keyLabels: upright ? 'upright' : 'along',
+  };
+}
+
+/** The viewport of another scale that shows the weight under a point there too; undefined where the whole fits. */
+export function zoomedAt(whole: Plan, plan: Plan, wanted: number, x: number, y: number): Viewport | undefined {
+  const scale = Math.min(LARGEST, wanted);
+  if (scale <= (whole.cell / whole.step) * 1.001) return undefined;
+  const { top, left, cell, step } = zoomed(whole, { scale, query: 0, key: 0 }, whole.to.query, whole.to.key);
+  const query = plan.from.query + ((y - plan.top) / plan.cell) * plan.step;
+  const key = plan.from.key + ((x - plan.left) / plan.cell) * plan.step;
+  return { scale, query: query - ((y - top) / cell) * step, key: key - ((x - left) / cell) * step };
+}
+
+/** The viewport of a rectangle, which is in it as a whole. */
+export function framed(whole: Plan, rows: Range, cols: Range): Viewport {
+  const scale = Math.min(
+    LARGEST,
+    (outer(whole).outerHeight - HEAD - whole.longest - 13) / Math.max(1, rows[1] - rows[0]),
+    (outer(whole).outerWidth - whole.left - 8) / Math.max(1, cols[1] - cols[0]),
+  );
+  return { scale, query: rows[0], key: cols[0] };
+}
+
+/** The viewport moved as little as shows a cell with some of what is around it; itself where it does already. */
+export function revealing(plan: Plan, view: Viewport, cell: Partial<Cell>): Viewport {
+  const moved = (axis: 'query' | 'key') => {
+    const at = cell[axis];
+    const [from, to] = [plan.from[axis], plan.to[axis]];
+    if (at === undefined || (at >= from && at < to)) return view[axis];
+    const margin = Math.floor((to - from) / 4);
+    return at < from ? at - margin : at - (to - from) + margin + 1;
+  };
+  return { ...view, query: moved('query'), key: moved('key') };
+}
+
+const within = (value: number, most: number) => Math.max(0, Math.min(most, value));
+
+/** Left edge of a key's column, or the right edge of the one before it; at an edge where it is out of sight. */
 export function keyAt(plan: Plan, key: number): number {
-  return plan.left + Math.min(plan.width, (key / plan.step) * plan.cell);
+  return plan.left + within(((key - plan.from.key) / plan.step) * plan.cell, plan.width);
 }
 
 export function queryAt(plan: Plan, query: number): number {
-  return plan.top + Math.min(plan.height, (query / plan.step) * plan.cell);
+  return plan.top + within(((query - plan.from.query) / plan.step) * plan.cell, plan.height);
 }
 
 /** The weight under a point; pooled, the one that its cell shows. */
@@ -84,14 +169,14 @@ export function cellAt(plan: Plan, pattern: Pattern, x: number, y: number): Cell
   const column = Math.floor((x - plan.left) / plan.cell);
   const row = Math.floor((y - plan.top) / plan.cell);
   if (column < 0 || row < 0 || x >= plan.left + plan.width || y >= plan.top + plan.height) return undefined;
-  const block = (at: number) => [at * plan.step, (at + 1) * plan.step] as const;
-  return pattern.peak(block(row), block(column));
+  const block = (from: number, at: number) => [from + at * plan.step, from + (at + 1) * plan.step] as const;
+  return pattern.peak(block(plan.from.query, row), block(plan.from.key, column));
 }
 
 /** The query whose label a point is on, left of the cells. */
 export function queryLabelAt(plan: Plan, x: number, y: number): number | undefined {
   if (x < 0 || x >= plan.left || y < plan.top || y >= plan.top + plan.height) return undefined;
-  return Math.floor(((y - plan.top) / plan.cell) * plan.step);
+  return plan.from.query + Math.floor(((y - plan.top) / plan.cell) * plan.step);
 }
 
 /** What is pointed at: a row or a column, and a cell in it. */
@@ -113,14 +198,14 @@ export interface Shown {
  * The labels of one axis: what is pointed at first, then the ends, then the strong ones of the row or column, then
  * every n-th.
  */
-export function labelsOf(count: number, pitch: number, pointed: number[], strong: Set<number>): Shown[] {
+export function labelsOf(count: number, pitch: number, pointed: number[], strong: Set<number>, from = 0): Shown[] {
   const wishes: Wish[] = [
     ...pointed.map((index) => ({ index, rank: 0 })),
-    ...[0, count - 1].map((index) => ({ index, rank: 1 })),
+    ...[from, count - 1].map((index) => ({ index, rank: 1 })),
     ...[...strong].map((index) => ({ index, rank: 2 })),
-    ...thinned(count, pitch, pitch < 12 ? APART : pitch).map((index) => ({ index, rank: 3 })),
-  ];
-  // From 12 px on every token has its label.
+    ...thinned(count, pitch, pitch < 12 ? APART : pitch, from).map((index) => ({ index, rank: 3 })),
+  ].filter(({ index }) => index >= from && index < count);
+  // From 12 px on every token in sight (from `from`, up to `count`) has its label.
   return place(wishes, pitch, pitch < 12 ? APART : pitch).map((index) => ({
     index,
     strong: pointed.includes(index) || strong.has(index),
@@ -154,7 +239,13 @@ export function numbersIn(tile: Tile, look: Look): CellNumber[] {
       if (!(Math.abs(shown) >= full / 10) || Math.abs(value) === Infinity) continue;
       const fill = colorAt(look.palette.lut, position(look.scale, shown));
       const text = brief(value, full);
-      if (text) found.push({ query, key, text, color: css(textOn(fill, look.palette.foreground)) });
+      if (text)
+        found.push({
+          query: tile.origin.query + query,
+          key: tile.origin.key + key,
+          text,
+          color: css(textOn(fill, look.palette.foreground)),
+        });
     }
   }
   return found;

@@ -64,9 +64,10 @@ export function place(wishes: Wish[], pitch: number, apart: number): number[] {
   return taken.sort((a, b) => a - b);
 }
 
-/** Every n-th of `count` with n = 1, 2, 5, 10 …, so that they stand `apart` from each other. */
-export function thinned(count: number, pitch: number, apart: number): number[] {
+/** Every n-th from `from` up to `count` with n = 1, 2, 5, 10 …, so that they stand `apart` from each other. */
+export function thinned(count: number, pitch: number, apart: number, from = 0): number[] {
   let step = 1;
   for (let k = 0; step * pitch < apart; k++) step = [2, 5, 10][k % 3] * 10 ** Math.floor(k / 3);
-  return Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
+  const first = Math.ceil(from / step);
+  return Array.from({ length: Math.max(0, Math.ceil(count / step) - first) }, (_, i) => (first + i) * step);
 }

@@ -106,6 +106,12 @@ export class Remote implements Pattern {
     return this.#tiles.cells(edges, pooling);
   }
 
+  maxima(): ArrayLike<number> | undefined {
+    const rows = Array.from({ length: this.queries + 1 }, (_, i) => i);
+    const tile = this.cut({ rows, cols: [0, this.keys] });
+    return tile && tile.done === tile.rows ? tile.values : undefined;
+  }
+
   peak(rows: Range, cols: Range): Cell | undefined {
     this.#tiles.subscribe();
     const [bottom, right] = [Math.min(rows[1], this.queries), Math.min(cols[1], this.keys)];

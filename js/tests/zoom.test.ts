@@ -1,0 +1,234 @@
+/** Parts of a map: where they begin, what stays under the pointer, labels that never meet, and the view that shows them. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { page, userEvent } from 'vitest/browser';
+import type { FigureJson } from '../src/figure.svelte';
+import { mountFigure } from '../src/mount';
+import { framed, keyAt, labelsOf, planOf, queryAt, revealing, zoomed, zoomedAt } from '../src/parts/heatmap';
+import type { TokensJson } from '../src/views/types';
+import type { Header, NdArray } from '../src/wire';
+import { random } from './random';
+
+const N = 700;
+
+function tokens(count: number): TokensJson {
+  const text = Array.from({ length: count }, (_, i) => ` t${i % 7}`); // repeats
+  return {
+    text,
+    label: text.map((t) => t.replace(/^ /, '·')),
+    group: text.map((_, i) => i),
+    special: text.map(() => false),
+    role: text.map(() => null),
+    ids: null,
+    piece: text.map(() => ''),
+  };
+}
+
+test('what is under the pointer stays there, at every scale, until the whole fits again', () => {
+  const next = random(3);
+  for (const [down, across] of [
+    [N, N],
+    [5000, 300],
+    [300, 32768],
+  ]) {
+    const whole = planOf(508, tokens(down), tokens(across), down === across);
+    let [plan, scale] = [whole, whole.cell / whole.step];
+    const [x, y] = [whole.left + whole.width * (0.3 + 0.4 * next()), whole.top + whole.height * (0.4 + 0.3 * next())];
+    for (let i = 0; i < 60; i++) {
+      const at = (of: typeof plan) => of.from.key + ((x - of.left) / of.cell) * of.step;
+      const before = at(plan);
+      const view = zoomedAt(whole, plan, scale * 1.2, x, y)!;
+      const after = zoomed(whole, view, down, across);
+      scale = view.scale;
+      expect(after.outerWidth).toBe(Math.max(300, whole.outerWidth));
+      expect(after.outerHeight).toBe(Math.max(300, whole.outerHeight));
+      expect(after.left + after.width).toBeLessThanOrEqual(after.outerWidth);
+      expect(after.top + after.height).toBeLessThanOrEqual(after.outerHeight);
+      // Cells are of at least a pixel, and begin at whole cells; at an end of the text the map stands still.
+      expect(after.cell).toBeGreaterThanOrEqual(1);
+      expect([after.from.query % after.step, after.from.key % after.step]).toEqual([0, 0]);
+      expect(after.to.query).toBeLessThanOrEqual(down);
+      // To within a cell of either size: cells begin at whole ones.
+      const slack = after.step + plan.step;
+      if (after.from.key > 0 && after.to.key < across) expect(Math.abs(at(after) - before)).toBeLessThanOrEqual(slack);
+      plan = after;
+    }
+    expect(plan.step).toBe(1);
+    expect(plan.cell).toBe(36);
+    expect(zoomedAt(whole, plan, (whole.cell / whole.step) * 0.9, x, y)).toBeUndefined();
+  }
+});
+
+test('a rectangle is shown as a whole, and a cell out of sight comes into it', () => {
+  const whole = planOf(508, tokens(N), tokens(N), true);
+  const plan = zoomed(whole, framed(whole, [100, 120], [40, 50]), N, N);
+  expect(plan.from.query).toBe(100);
+  expect(plan.from.key).toBe(40);
+  expect(plan.to.query).toBeGreaterThanOrEqual(120);
+  expect(plan.to.key).toBeGreaterThanOrEqual(50);
+  const view = { scale: plan.cell, ...plan.from };
+  expect(revealing(plan, view, { query: 105, key: 45 })).toEqual(view);
+  const moved = zoomed(whole, revealing(plan, view, { query: 300, key: 3 }), N, N);
+  expect(moved.from.query <= 300 && 300 < moved.to.query && moved.from.key <= 3).toBe(true);
+  // A cell out of sight lies at the edge, never outside.
+  expect(queryAt(plan, 0)).toBe(plan.top);
+  expect(keyAt(plan, N)).toBe(plan.left + plan.width);
+});
+
+test('labels of a part are of what is in sight, and none meets another', () => {
+  for (const pitch of [1.5, 4, 11, 14, 36]) {
+    const shown = labelsOf(250, pitch, [3, 180], new Set([181, 182, 300]), 170).map((label) => label.index);
+    expect(Math.min(...shown)).toBe(170);
+    expect(Math.max(...shown)).toBe(249);
+    for (let i = 1; i < shown.length; i++)
+      expect((shown[i] - shown[i - 1]) * pitch).toBeGreaterThanOrEqual(pitch < 12 ? 13 : pitch);
+  }
+});
+
+// --- in the view
+
+let abort: AbortController;
+let root: ShadowRoot;
+
+beforeEach(async () => {
+  await page.viewport(900, 900);
+  abort = new AbortController();
+  document.body.innerHTML = '';
+  const weights = new Float32Array(N * N);
+  for (let q = 0; q < N; q++) for (let k = 0; k <= q; k++) weights[q * N + k] = 0.3 / (q + 1);
+  weights[203 * N + 101] = 0.9; // a spike
+  const one: NdArray = { data: weights, shape: [N, N], precision: 'exact' };
+  const header: Header = { dtype: 'float32', shape: [N, N], encoding: 'raw', layout: 'dense', exact: true };
+  const head = {
+    row: 0,
+    column: 0,
+    layer: 0,
+    head: 0,
+    name: 'H0',
+    values: { $array: 'a' },
+    nan: 0,
+    above: 0,
+    below: 0,
+  };
+  const json: FigureJson = {
+    layout: { kind: 'view', id: '0' },
+    views: {
+      '0': {
+        kind: 'attention',
+        props: {
+          frame: { title: 'Attention', provenance: [], edits: [] },
+          ...{ tokens: tokens(N), key_tokens: null, heads: [head], rows: ['L0'], columns: ['H0'], thumbs: null },
+          ...{ thumb_step: 1, reasons: null, peaks: null, scores: null, roles: null, causal: true },
+          ...{ probabilities: true, quantity: 'attention probability', scale: { ramp: 'ink', limits: [0, 1] } },
+          ...{ row_total: null, open: 0 },
+        },
+      },
+    },
+    arrays: { a: header },
+    selection: {},
+  };
+  const el = document.createElement('div');
+  document.body.append(el);
+  await mountFigure(el, json, { live: false, load: async () => one }, abort.signal);
+  root = el.querySelector('.mechviz')!.shadowRoot!;
+  await vi.waitFor(() => expect(map()).not.toBeNull());
+});
+afterEach(() => abort.abort());
+
+const map = () => root.querySelector<HTMLElement>('.map')!;
+const shown = () => root.querySelector('.said p')?.firstChild?.textContent?.trim();
+const axis = () => [...map().querySelectorAll('.axis')].map((text) => text.textContent!.trim()).join(' ');
+const place = () => map().querySelector('canvas')!.getBoundingClientRect();
+
+function fire(type: string, x: number, y: number, more: PointerEventInit = {}): void {
+  map().dispatchEvent(new PointerEvent(type, { clientX: x, clientY: y, bubbles: true, pointerId: 1, ...more }));
+}
+function wheel(x: number, y: number, deltaY: number, ctrlKey = true): WheelEvent {
+  const event = new WheelEvent('wheel', { clientX: x, clientY: y, deltaY, ctrlKey, bubbles: true, cancelable: true });
+  map().dispatchEvent(event);
+  return event;
+}
+
+test('the wheel with Ctrl zooms where the pointer is; alone it scrolls the page until a part is shown', async () => {
+  expect(axis()).toContain('max of 2 × 2 cells');
+  const box = place();
+  // Query 203, key 101.
+  const [x, y] = [box.left + (box.width * 101.5) / N, box.top + (box.height * 203.5) / N];
+  expect(wheel(x, y, -300, false).defaultPrevented).toBe(false);
+  expect(shown()).toBeUndefined();
+  for (let i = 0; i < 8; i++) expect(wheel(x, y, -300).defaultPrevented).toBe(true);
+  await vi.waitFor(() => expect(shown()).toMatch(/^queries \d+–\d+ of 700, keys \d+–\d+ of 700$/));
+  const [top, bottom, , left, right] = shown()!.match(/\d+/g)!.map(Number);
+  expect(top <= 203 && 203 <= bottom && left <= 101 && 101 <= right).toBe(true);
+  expect(axis()).not.toContain('cells');
+  expect(wheel(x, y, -300, false).defaultPrevented).toBe(true);
+  map().focus();
+  await userEvent.keyboard('0');
+  await vi.waitFor(() => expect(shown()).toBeUndefined());
+});
+
+test('a drag zooms to what it frames, then moves it, and picks nothing; a spike is where it was', async () => {
+  const box = place();
+  const at = (query: number, key: number) =>
+    [box.left + (box.width * key) / N, box.top + (box.height * query) / N] as const;
+  fire('pointerdown', ...at(190, 90));
+  fire('pointermove', ...at(200, 100));
+  fire('pointermove', ...at(220, 120));
+  fire('pointerup', ...at(220, 120));
+  map().dispatchEvent(new MouseEvent('click', { clientX: at(220, 120)[0], clientY: at(220, 120)[1], bubbles: true }));
+  await vi.waitFor(() => expect(shown()).toBeDefined());
+  const [top, bottom, , left] = shown()!.match(/\d+/g)!.map(Number);
+  expect([top, left]).toEqual([190, 90]);
+  expect(bottom).toBeGreaterThanOrEqual(219);
+  // The spike has its colour where its row and column are.
+  const canvas = map().querySelector('canvas')!;
+  const cell = canvas.height / (bottom - top + 1);
+  const pixel = canvas.getContext('2d')!.getImageData((101.4 - left) * cell, (203.4 - top) * cell, 1, 1).data;
+  const other = canvas.getContext('2d')!.getImageData((103.4 - left) * cell, (203.4 - top) * cell, 1, 1).data;
+  expect(pixel[0]).toBeLessThan(other[0] - 100);
+  const now = place();
+  fire('pointerdown', now.left + 200, now.top + 200);
+  fire('pointermove', now.left + 190, now.top + 195);
+  fire('pointermove', now.left + 200 - 3 * cell, now.top + 200 - 2 * cell);
+  fire('pointerup', now.left + 200 - 3 * cell, now.top + 200 - 2 * cell);
+  await vi.waitFor(() => expect(shown()).toContain(`queries ${top + 2}–`));
+  expect(shown()).toContain(`keys ${left + 3}–`);
+});
+
+test('two fingers zoom', async () => {
+  const box = place();
+  const [x, y] = [box.left + 100, box.top + 250];
+  fire('pointerdown', x - 20, y, { pointerId: 1, pointerType: 'touch' });
+  fire('pointerdown', x + 20, y, { pointerId: 2, pointerType: 'touch' });
+  fire('pointermove', x + 120, y, { pointerId: 2, pointerType: 'touch' });
+  await vi.waitFor(() => expect(shown()).toBeDefined());
+});
+
+test('g goes to a token, Enter to the next one; arrow keys take the part along', async () => {
+  map().focus();
+  await userEvent.keyboard('g');
+  const input = await vi.waitFor(() => {
+    const found = root.querySelector<HTMLInputElement>('.said input');
+    expect(found).not.toBeNull();
+    return found!;
+  });
+  await userEvent.type(input, '350{Enter}');
+  const inside = (query: number) => {
+    const [top, bottom] = shown()!.match(/\d+/g)!.map(Number);
+    return top <= query && query <= bottom;
+  };
+  await vi.waitFor(() => expect(inside(350)).toBe(true));
+  await userEvent.clear(input);
+  await userEvent.type(input, 't3{Enter}{Enter}'); // positions 3, 10, 17 …
+  await vi.waitFor(() => expect(inside(10)).toBe(true));
+  expect(root.querySelector('.said span')!.textContent).toBe('2 of 100');
+  await userEvent.keyboard('{Escape}');
+  expect(root.activeElement).toBe(map());
+  for (let i = 0; i < 8; i++) await userEvent.keyboard('{PageDown}');
+  expect(inside(90)).toBe(true);
+});
+
+test('o shows mass instead of the largest weight', async () => {
+  map().focus();
+  await userEvent.keyboard('o');
+  await vi.waitFor(() => expect(axis()).toContain('mass (sum over keys, mean over queries) of 2 × 2 cells'));
+});
