@@ -335,7 +335,13 @@ def test_estimated_height_grows_with_the_text_and_shrinks_with_room():
 def test_example_shows_what_the_view_can_do():
     view = module.example()
     found = props(view)
-    assert props(module.example())["values"].numbers().tolist()[1:] == found["values"].numbers().tolist()[1:]
+    np.testing.assert_array_equal(props(module.example())["values"].numbers(), found["values"].numbers())
     assert found["tokens"]["special"][0] and "\n" in found["tokens"]["text"]
     assert "é" in found["tokens"]["text"] and "A9" in found["tokens"]["piece"]
     assert np.nanmax(found["values"].numbers()) > found["scale"]["limits"][1]
+    assert found["texts"]["labels"] == ["1", "2", "3"]
+    # The probability of the token that came is that of its loss: row 2 of the second text, "·old".
+    at, top = found["texts"]["starts"][1] + 2, found["top"]
+    names = [top["names"][k] for k in top["top"].numbers()[at]]
+    p = dict(zip(names, top["probabilities"].numbers()[at], strict=True))[found["tokens"]["label"][at]]
+    assert p == pytest.approx(math.exp(-found["values"].numbers()[at]), rel=1e-6)

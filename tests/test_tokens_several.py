@@ -235,9 +235,10 @@ def test_given_tokens_and_probabilities_are_put_in_order():
     np.testing.assert_array_equal(numbers(top["rank"]), [np.nan, 1, 2])  # among those that are given
     np.testing.assert_allclose(numbers(top["probability"]), [np.nan, 0.5, 0.1], rtol=1e-6)
     assert top["vocab"] is None
-    words = props(mv.tokens(WORDS, top=(np.array([["x", "y"]] * 3), probabilities)))["top"]
-    assert [words["names"][i] for i in numbers(words["top"])[1]] == ["y", "x"]
-    assert np.isnan(numbers(words["rank"])).all()
+    words = props(mv.tokens(WORDS, top=(np.array([["x", " Mary"]] * 3), probabilities)))["top"]
+    assert [words["names"][i] for i in numbers(words["top"])[1]] == ["·Mary", "x"]
+    np.testing.assert_array_equal(numbers(words["rank"]), [np.nan, 1, np.nan])  # " Mary" came, " ran" is not among them
+    assert numbers(words["own"]).tolist() == [-1, words["names"].index("·Mary"), -1]
 
 
 def test_each_text_has_its_own_predictions():

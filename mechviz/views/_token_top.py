@@ -32,8 +32,10 @@ def top_of(top: Any, k: Any, vocabulary: Any, texts: Texts) -> dict[str, Any] | 
     for i, (item, part) in enumerate(zip(items, texts.parts, strict=True)):
         name = "top" if texts.labels is None else f"top[{i}]"
         ids = None if texts.all.ids is None else np.array(texts.all.ids[part], np.int64)
-        pair = isinstance(item, tuple)
-        found.append(_given(item, ids, part, name) if pair else _of_logits(item, k, ids, part, len(texts.all), name))
+        if isinstance(item, tuple):
+            found.append(_given(item, ids, np.array(texts.all.label[part]), name))
+        else:
+            found.append(_of_logits(item, k, ids, part, len(texts.all), name))
     width = max(one[0].shape[1] for one in found)
     chosen, probabilities, own, rank = (
         np.concatenate([_wide(one[i], width) if i < 2 else one[i] for one in found]) for i in range(4)
@@ -41,8 +43,9 @@ def top_of(top: Any, k: Any, vocabulary: Any, texts: Texts) -> dict[str, Any] | 
     actual = np.full(len(texts.all), -1, np.int64) if texts.all.ids is None else np.array(texts.all.ids, np.int64)
     if chosen.dtype.kind in "US":
         names, place = np.unique(chosen, return_inverse=True)
-        labels, place = [visible(str(name)) for name in names], place.reshape(chosen.shape).astype(np.int32)
-        which = np.full(len(texts.all), -1, np.int32)
+        labels, place = names.tolist(), place.reshape(chosen.shape).astype(np.int32)
+        index = {label: k for k, label in enumerate(labels)}
+        which = np.array([index.get(label, -1) for label in texts.all.label], np.int32)
     else:
         spelled = texts.all.vocabulary if vocabulary is None else vocabulary
         labels, both = names_of(spelled, np.concatenate([chosen.ravel(), actual.clip(0)]))
@@ -84,8 +87,8 @@ def _of_logits(logits: Any, k: Any, ids: np.ndarray | None, part: slice, count: 
     )
 
 
-def _given(pair: tuple[Any, ...], ids: np.ndarray | None, part: slice, name: str) -> _Row:
-    n = part.stop - part.start
+def _given(pair: tuple[Any, ...], ids: np.ndarray | None, labels: np.ndarray, name: str) -> _Row:
+    n = len(labels)
     if len(pair) != 2:
         raise TypeError(f"{name} must be logits or a pair (tokens, probabilities); got a tuple of {len(pair)}")
     which = np.asarray(pair[0])
@@ -102,8 +105,13 @@ def _given(pair: tuple[Any, ...], ids: np.ndarray | None, part: slice, name: str
     order = np.argsort(-probabilities, axis=-1, kind="stable")
     which, probabilities = (np.take_along_axis(x, order, -1) for x in (which, probabilities))
     which, probabilities = _shifted(which), _shifted(probabilities, np.nan)
-    if ids is not None and which.dtype.kind in "iu":  # its rank is known where it is among them
-        hit = which == ids[:, None]
+    actual = ids
+    if which.dtype.kind == "U":
+        strings, place = np.unique(which, return_inverse=True)
+        which = np.array([visible(str(one)) for one in strings])[place.reshape(which.shape)]
+        actual = labels
+    if actual is not None:  # its rank is known where it is among them
+        hit = which == actual[:, None]
         hit[0] = False
         rows, columns = np.nonzero(hit)
         own[rows], rank[rows] = probabilities[rows, columns], columns + 1

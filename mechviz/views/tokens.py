@@ -190,13 +190,22 @@ def _height(texts: Texts, width: int, panels: int, aside: bool, top: Any, k: int
 
 
 def example() -> View:
-    """A short text with a special token, newlines and characters split over tokens; the values are made up."""
-    text = _example_tokens(
+    """Three short texts with special tokens, newlines and characters split over tokens; the numbers are made up."""
+    texts = [
         "When| Mary| and| John| went| to| the| park|,| John| quietly| gave| a| big| drink| to| Mary|.|\n|"
-        "The| capital| of| Japan| is| Tokyo|.| |☕|\n|Anna| and| Zoe| had| fun| at| the| ca|f|é|.| Anna| decided| to|"
-        " give| a| small| red| letter| to| Zoe|."
-    )
-    # Surprise rises with the length of a word and falls with every repetition: it looks like a loss.
+        "The| capital| of| Japan| is| Tokyo|.| |☕",
+        "red| cat| old| lion| red| cat| old| lion|.|\n|The| cat| meows|.| It| is| a| happy| cat|.",
+        "Anna| and| Zoe| had| fun| at| the| ca|f|é|.| Anna| decided| to| give| a| small| red| letter| to| Zoe|.",
+    ]
+    read = [_example_tokens(words) for words in texts]
+    losses = [_surprise(text) for text in read]
+    expected = [_expected(text, loss) for text, loss in zip(read, losses, strict=True)]
+    uniform = math.log(795)
+    return tokens(read, losses, top=expected, name="loss", unit="nats", scale="ember", limits=(0, uniform))
+
+
+def _surprise(text: Tokens) -> np.ndarray:
+    """Rises with the length of a word and falls with every repetition: it looks like a loss."""
     seen: dict[str, int] = {}
     loss = np.empty(len(text))
     for i, label in enumerate(text.label):
@@ -204,7 +213,18 @@ def example() -> View:
         rarity = 9.0 if text.piece[i] else 0.2 if label in _COMMON else 0.8 + 0.45 * len(label)
         loss[i] = rarity * (1.1 + 0.9 * math.sin(3 * i)) / seen[label] ** 2
     loss[0] = np.nan
-    return tokens(text, loss, name="loss", unit="nats", scale="ember", limits=(0, math.log(795)))
+    return loss
+
+
+def _expected(text: Tokens, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """After every token five others of the text and the one that comes, which has the probability that its loss says."""
+    others = list(dict.fromkeys(label for label in text.label[1:] if not label.startswith("⟨")))
+    names, probabilities = np.full((len(text), 6), "", "U32"), np.zeros((len(text), 6))
+    for i, own in enumerate(np.exp(-loss[1:])):
+        wrong = [label for label in others[i % 7 :] + others if label != text.label[i + 1]]
+        names[i] = [text.label[i + 1], *wrong[:5]]
+        probabilities[i] = [own, *(1 - own) * np.array([0.3, 0.2, 0.1, 0.08, 0.05])]
+    return names, probabilities
 
 
 _COMMON = ("·and", "·to", "·the", "·a", "·of", "·is", "·at", ",", ".")
