@@ -227,6 +227,12 @@ test('a click picks neuron, layer and token; Shift-click and p add; each has a c
   expect(written.at(-1)).toMatchObject({ neurons: [3, 0, 1], layers: [4, 4, 4] });
   const charts = [...root.querySelectorAll('.unit p')].map((p) => p.textContent);
   expect(charts).toEqual(['L4N3−6 at ·sat', 'L4N04 at ·cat', 'L4N13 at ·sat']);
+  // On paper, where there are no buttons, they keep their names.
+  figure.paper = { width_mm: 174, ground: 'white' } as typeof figure.paper;
+  await settled();
+  expect([...root.querySelectorAll('.unit b')].map((b) => b.textContent)).toEqual(['L4N3', 'L4N0', 'L4N1']);
+  figure.paper = undefined;
+  await settled();
   await userEvent.keyboard('p{Escape}');
   expect(written.at(-1)).toMatchObject({ neurons: [], positions: [] });
 });
