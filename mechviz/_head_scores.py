@@ -71,13 +71,13 @@ def scores_of(
         queries: Read these queries only.
         causal: Whether key > query is masked; by default what the pattern says.
     """
-    heads, length, keys = pattern.shape
+    _, length, keys = pattern.shape
     chosen = np.arange(length) if queries is None else np.asarray(queries)
     causal = pattern.causal if causal is None else causal
     given = {"causal": causal, "same_tokens": same_tokens and length == keys, "ids": ids if length == keys else None}
-    if isinstance(pattern, Dense):  # all heads at once: what is asked of a row is worked out once for all of them
-        return head_scores(_blocks_of(pattern.array, chosen, causal), **given)
-    return np.stack([head_scores(_blocks(pattern, head, chosen), **given) for head in range(heads)], axis=2)
+    # All heads at once: what is asked of a row is worked out once for all of them.
+    blocks = _blocks_of(pattern.array, chosen, causal) if isinstance(pattern, Dense) else _blocks(pattern, chosen)
+    return head_scores(blocks, **given)
 
 
 def numbers_of(tokens: Tokens) -> np.ndarray:
@@ -102,11 +102,12 @@ def _blocks_of(weights: np.ndarray, queries: np.ndarray, causal: bool) -> Iterat
         yield block, np.where(np.arange(keys) <= block[:, None], rows, 0) if causal else rows
 
 
-def _blocks(pattern: Pattern, head: int, queries: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    step = max(1, CELLS // pattern.shape[2])
+def _blocks(pattern: Pattern, queries: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    heads, _, keys = pattern.shape
+    step = max(1, CELLS // (heads * keys))
     for start in range(0, len(queries), step):
         block = queries[start : start + step]
-        yield block, to_numpy(pattern.rows(head, block), name="pattern")
+        yield block, np.stack([to_numpy(pattern.rows(head, block), name="pattern") for head in range(heads)])
 
 
 def _rows(
@@ -117,16 +118,22 @@ def _rows(
     heads = weights.reshape(-1, *weights.shape[-2:])  # [head, query, key]
     found = np.full((2, len(SCORES), *heads.shape[:2]), np.nan)
     key, first = np.arange(heads.shape[2]), heads[:, :, 0].astype(np.float64)
-    names, masks = ["left"], [np.ones((len(query), len(key)))]  # each [query, key]
+    names, masks = ["left"], [np.ones((len(query), len(key)), bool)]  # each [query, key]
     some = np.zeros(len(query), bool)
     if same_tokens:
-        names, masks = [*names, "distance"], [*masks, np.abs(query[:, None] - key)]
+        names, masks = (
+            [*names, "distance"],
+            [*masks, np.abs(query.astype(heads.dtype)[:, None] - key.astype(heads.dtype))],
+        )
         if ids is not None:
             earlier = (ids[query][:, None] == ids) & (key < query[:, None])
             after = np.zeros_like(earlier)
             after[:, 1:] = earlier[:, :-1]
             names, masks, some = [*names, "duplicate", "induction"], [*masks, earlier, after], earlier.any(axis=1)
-    of_first, of_rest = _sums(heads, np.stack(masks, axis=2).astype(heads.dtype))
+    together = np.empty((*masks[0].shape, len(masks)), heads.dtype)
+    for i, mask in enumerate(masks):
+        together[:, :, i] = mask
+    of_first, of_rest = _sums(heads, together)
     sums = dict(zip(names, zip(of_first, of_rest, strict=True), strict=True))  # each [head, query], twice
     left = sums.pop("left")[1]
 

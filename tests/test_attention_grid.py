@@ -94,7 +94,8 @@ def test_scores_of_long_contexts_are_awaited_and_read_off_a_sample(monkeypatch):
     assert late["values"].lazy and late["values"].shape == (2, 2, len(SCORES))
     whole = decoded(late["values"])
     monkeypatch.setattr(_attention_scores, "_ALL", 0)
-    monkeypatch.setattr(_attention_scores, "_SAMPLE", 3)
+    monkeypatch.setattr(_attention_scores, "_SAMPLE", 3 * 2 * N)  # three queries of two heads of N keys
+    monkeypatch.setattr(_attention_scores, "_FEWEST", 1)
     some = props(mv.attention(WORDS, pattern))["scores"]
     assert some["sampled"] == (3, N)
     # Queries 1, 3 and 5 of six; the analysis reads the same.

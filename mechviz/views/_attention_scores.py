@@ -21,7 +21,8 @@ from mechviz.views._pattern_layers import Layer
 # Of more weights than this the scores are awaited in the background, of more than that they are read off a sample.
 _AT_ONCE = 1 << 22
 _ALL = 1 << 29
-_SAMPLE = 256
+# Weights that a sample reads, a second's worth, and the fewest queries of one.
+_SAMPLE, _FEWEST = 1 << 25, 16
 
 
 class Scores:
@@ -34,7 +35,8 @@ class Scores:
         self.cells = heads * queries * keys
         self.shape = (2, heads, len(SCORES))
         # Queries that are read, of how many; None for all.
-        self.sampled = (_SAMPLE, queries) if self.cells > _ALL and queries > _SAMPLE else None
+        some = max(_FEWEST, _SAMPLE // (heads * keys))
+        self.sampled = (some, queries) if self.cells > _ALL and queries > some else None
 
     @cached_property
     def values(self) -> np.ndarray:
