@@ -166,6 +166,42 @@ def test_selection_links_components_with_our_views(write, page):
     page.reads("2 2")
 
 
+def test_notes_stand_below_a_component(write, page):
+    view = mv.svelte(write(Small_svelte=SMALL))()
+    page.open(mv.column(view.note("one is <b>small</b>"), mv.tokens(["a"], [1])))
+    page.page.get_by_text("one is <b>small</b>", exact=True).wait_for()
+
+
+def test_keys_that_a_frame_has_no_use_for_reach_the_component_and_text_can_be_written(write, page):
+    path = write(
+        Keys_svelte="""
+        <script>
+          import { Frame } from 'mechviz';
+          let pressed = $state('');
+          let text = $state('');
+        </script>
+        <Frame title="Keys">
+          <div role="slider" tabindex="0" aria-valuenow="0" onkeydown={(event) => (pressed += event.key)}>here</div>
+          <textarea bind:value={text}></textarea>
+          <output>{pressed} {text}</output>
+        </Frame>"""
+    )
+    shown = page.show(path).page
+    shown.get_by_role("slider").focus()
+    for key in ("Escape", "a"):
+        shown.keyboard.press(key)
+    shown.get_by_role("textbox").press_sequentially("f?x")
+    shown.get_by_text("Escapea f?x", exact=True).wait_for()
+    assert shown.evaluate("document.fullscreenElement") is None
+    # The frame has its own keys all the same: ? opens the list of them, and Escape then closes it.
+    shown.get_by_role("slider").focus()
+    shown.keyboard.press("?")
+    shown.get_by_text("this list").wait_for()
+    shown.keyboard.press("Escape")
+    shown.get_by_text("this list").wait_for(state="hidden")
+    shown.get_by_text("Escapea f?x", exact=True).wait_for()
+
+
 def test_components_follow_the_theme_and_css_beside_them_stays_inside(write, page):
     path = write(
         Themed_svelte="""

@@ -1,4 +1,5 @@
 /** The props of a user's component: values from Python, of which some are bound and come back. */
+import type { FrameJson } from '../views/types';
 import { conceal, reveal, same } from './values';
 
 /** Called by a bound prop that Python has not set, with the component's default. */
@@ -19,6 +20,15 @@ export interface UserProps {
   writers: Record<string, string>;
   /** Python's message when the edited file could not be compiled. */
   failed: string | null;
+  frame?: FrameJson;
+}
+
+/** What the component has written and Python has not confirmed yet. */
+export interface Change {
+  client: string;
+  values: Record<string, unknown>;
+  /** By prop: the number of the write, from 1. */
+  counts: Record<string, number>;
 }
 
 /** What the component has written and Python has not confirmed yet. */
