@@ -15,8 +15,9 @@ BUNDLE = STATIC / "mechviz.js"
 # With matrices and all that is made of them as well, for figures that hold one: the files of js/src/views/lab.
 LAB = STATIC / "mechviz-lab.js"
 LAB_KINDS = frozenset({"heatmap", "lens", "live", "neurons", "predictions"})
-# With all of Svelte's runtime as well, for figures that hold a user's component.
+# Either with all of Svelte's runtime as well, for figures that hold a user's component.
 FULL = STATIC / "mechviz-full.js"
+FULL_LAB = STATIC / "mechviz-full-lab.js"
 MISSING = (
     "mechviz: the browser bundle is missing. In a clone run `make bundle` "
     "(or `pip install .`); an installed wheel always holds it."
@@ -39,15 +40,9 @@ def bundle_text(path: Path = BUNDLE) -> str:
     return _read(path, path.stat().st_mtime_ns)
 
 
-def full_text() -> str:
-    """The full bundle: a script that declares ``__mechviz_full``.
-
-    Raises:
-        FileNotFoundError: it has not been built; the message says how.
-    """
-    if not FULL.exists():
-        raise FileNotFoundError(MISSING)
-    return _read(FULL, FULL.stat().st_mtime_ns)
+def full_bundle_for(kinds: Iterable[str]) -> Path:
+    """The smallest bundle that draws views of these kinds beside users' components: it declares ``__mechviz_full``."""
+    return FULL if LAB_KINDS.isdisjoint(kinds) else FULL_LAB
 
 
 @functools.lru_cache(maxsize=8)
@@ -75,8 +70,8 @@ def shared_module(text: str) -> str:
     )
 
 
-def script_with(code: Mapping[str, str]) -> str:
-    """The script of a page with users' components: the full bundle, and their modules by key behind it.
+def script_with(code: Mapping[str, str], kinds: Iterable[str] = ()) -> str:
+    """The script of a page with users' components: the full bundle for `kinds`, and their modules by key behind it.
 
     As one script it is allowed by one hash. Line numbers are for js/src/user/errors.ts: each module says how many lines
     it stands below the `Error` that knows where the script is.
@@ -85,7 +80,9 @@ def script_with(code: Mapping[str, str]) -> str:
     for key, text in code.items():
         lines.append(f"{json.dumps(key)}:[{below},{text}],\n")
         below += lines[-1].count("\n")
-    return f"{full_text()}\n;__mechviz_full.open(document,new Error(),{{\n{''.join(lines)}}});\n"
+    return (
+        f"{bundle_text(full_bundle_for(kinds))}\n;__mechviz_full.open(document,new Error(),{{\n{''.join(lines)}}});\n"
+    )
 
 
 def tokens_css() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import traitlets
 
-from mechviz.bundle import FULL, LAB, full_text, shared_module
+from mechviz.bundle import FULL, FULL_LAB, LAB, bundle_text, shared_module
 from mechviz.widget import FigureWidget, module, traits_lock
 
 
@@ -14,10 +16,17 @@ class LabWidget(FigureWidget):
     _esm = module(LAB)
 
 
+def _full_module(path: Path) -> str | Path:
+    """A full bundle, a script, as the module of a widget."""
+    if not path.exists():
+        return module(path)
+    return shared_module(f"{bundle_text(path)}\nexport default __mechviz_full.widget;\n")
+
+
 class CodeWidget(FigureWidget):
     """A figure that holds a user's component: the full bundle, and the component's modules."""
 
-    _esm = shared_module(f"{full_text()}\nexport default __mechviz_full.widget;\n") if FULL.exists() else module(FULL)
+    _esm = _full_module(FULL)
     # By key; sent again only when a file has been edited, and always before the figure that needs it.
     code = traitlets.Dict().tag(sync=True)
 
@@ -29,3 +38,9 @@ class CodeWidget(FigureWidget):
         with traits_lock:
             self.code = self._view.code()
         super()._show()
+
+
+class CodeLabWidget(CodeWidget):
+    """A figure that holds a user's component and one of the larger views."""
+
+    _esm = _full_module(FULL_LAB)

@@ -160,7 +160,7 @@ def html_page(
     _check_size(figures, max_bytes)
     code = {key: text for figure in figures for key, text in figure.code.items()}
     kinds = {view["kind"] for figure in figures for view in figure.views.values()}
-    script = script_with(code) if code else bundle_text(bundle_for(kinds))
+    script = script_with(code, kinds) if code else bundle_text(bundle_for(kinds))
     policy = (
         "default-src 'none'; "
         f"script-src {_hash(_LOADER)} {_hash(script)}; style-src 'unsafe-inline'; "

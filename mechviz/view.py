@@ -223,9 +223,12 @@ class View(Files):
         return self._widget
 
     def _widget_class(self) -> type[FigureWidget]:
-        if self.code():
+        larger = bundle_for(spec.kind for spec in self._specs()) == LAB
+        if self.code() and larger:
+            from mechviz.larger_widgets import CodeLabWidget as Widget
+        elif self.code():
             from mechviz.larger_widgets import CodeWidget as Widget
-        elif bundle_for(spec.kind for spec in self._specs()) == LAB:
+        elif larger:
             from mechviz.larger_widgets import LabWidget as Widget
         else:
             from mechviz.widget import FigureWidget as Widget

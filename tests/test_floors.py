@@ -111,6 +111,7 @@ BROWSER_FLOORS = [
     ["user/*"],
     ["index"],
     ["full", "lab"],
+    ["fulllab"],
 ]
 BROWSER_IMPORT = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.[^'"]*)\1""")
 

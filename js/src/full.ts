@@ -3,7 +3,6 @@
  * puts the user's linked modules behind it in the same script (mechviz/page.py), or sends them to it (mechviz/widget.py).
  */
 import widget, { openPage } from './index';
-import './labviews';
 import { components } from './mount';
 import { framesOf } from './user/errors';
 import type { Code, ModuleRecord } from './user/modules';

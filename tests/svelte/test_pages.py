@@ -19,15 +19,23 @@ from mechviz.bundle import script_with
 SMALL = "<script>let { n = 1 } = $props();</script><p>{n}</p>"
 
 
-def test_a_component_adds_at_most_60_kb_once(write):
+@pytest.mark.parametrize("ours", ["tokens", "heatmap"])  # of the plain bundle, and of the larger one
+def test_a_component_adds_at_most_60_kb_once(ours, write):
     Small = mv.svelte(write(Small_svelte=SMALL))
-    ours = mv.tokens(["a"], [1])
-    plain = len(mv.page("t", [ours]).to_html())
-    one = len(mv.page("t", [ours, Small()]).to_html())
-    three = len(mv.page("t", [ours, Small(), Small(n=2), Small(n=3)]).to_html())
+    view = mv.tokens(["a"], [1]) if ours == "tokens" else mv.heatmap(np.zeros((2, 3)))
+    plain = len(mv.page("t", [view]).to_html())
+    one = len(mv.page("t", [view, Small()]).to_html())
+    three = len(mv.page("t", [view, Small(), Small(n=2), Small(n=3)]).to_html())
     print(f"{one - plain} bytes for the first, {(three - one) // 2} for each more")
     assert one - plain < 60_000
     assert three - one < 2_000
+
+
+def test_a_component_beside_a_matrix(write, page):
+    page.open(mv.column(mv.svelte(write(Small_svelte=SMALL))(n=5), mv.heatmap(np.eye(3))))
+    page.reads("5")
+    page.page.locator("canvas").first.wait_for()
+    assert page.alert.count() == 0 and page.console == []
 
 
 def test_two_figures_of_ours_and_theirs_share_one_script(write, page):
