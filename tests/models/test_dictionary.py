@@ -250,3 +250,15 @@ def test_features_as_addresses():
 def test_folders_that_are_not_known(config, names, error, message, tmp_path):
     with pytest.raises(error, match=message):
         Dictionary.load(write(tmp_path / "sae", config, *names))
+
+
+def test_features_of_a_trace_are_shown_as_they_are():
+    _, trace = traced()
+    rows = torch.linalg.qr(weights()["W_enc"][:, :WIDTH])[0].T[:7]  # [feature, width], orthonormal
+    found = trace.features(Dictionary.from_directions(rows, at=AT))
+    view = mv.neurons(trace.tokens, found, kind="features", neurons=[5, 2], names={5: "fifth"})
+    part = view.flat()[1]["0"][1]["layers"][0]["parts"][0]
+    # The feature of an orthonormal row is the dot product with it.
+    by_hand = (trace.at(AT) @ rows.T).numpy()
+    np.testing.assert_allclose(part["values"].numbers(), by_hand[:, part["ids"].numbers()].T, atol=1e-5)
+    assert sorted(part["ids"].numbers().tolist()) == [2, 5]
