@@ -23,19 +23,19 @@ import mechviz as mv
 from mechviz.pattern import Factored, PatternStack
 
 TRACE = """
-import os, time, tracemalloc
-import torch, transformers
+import time
+import torch
 import mechviz as mv
+from mechviz.demo import MODEL
 from transformers import AutoConfig, AutoModelForCausalLM
-card = os.path.join(os.path.dirname(mv.__file__), "demo", "model")
-config = AutoConfig.from_pretrained(card)
+config = AutoConfig.from_pretrained(MODEL, local_files_only=True)
 config.n_positions = 32768
 torch.manual_seed(0)
-small = AutoModelForCausalLM.from_pretrained(card)
+small = AutoModelForCausalLM.from_pretrained(MODEL, local_files_only=True)
 whole = AutoModelForCausalLM.from_config(config).eval()
 rest = {name: value for name, value in small.state_dict().items() if "wpe" not in name}
 whole.load_state_dict(rest, strict=False)
-model = mv.load(whole, tokenizer=mv.load("demo").tokenizer)
+model = mv.load(whole, tokenizer=mv.load().tokenizer)
 trace = model.trace(torch.randint(1, 1160, (32768,)).tolist(), capture=["attention"])
 layers = list(trace.attention)
 def resident():
