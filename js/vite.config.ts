@@ -124,6 +124,21 @@ function shares(chunk: Rolldown.OutputChunk): string[] {
   return largestFirst.map(([share, size]) => `${share} ${(size / 1000).toFixed(1)} KB`);
 }
 
+/** The words of some of views/lab are of no use to a bundle without them. */
+function ownWords({ name }: Build): Plugin {
+  const foreign = /^(bench|live|neurons)\./;
+  return {
+    name: 'mechviz:words',
+    apply: 'build',
+    enforce: 'pre',
+    load(id) {
+      if (name.endsWith('lab') || !id.endsWith('/words.json')) return undefined;
+      const words = Object.entries(JSON.parse(readFileSync(id, 'utf8')) as Record<string, string>);
+      return JSON.stringify(Object.fromEntries(words.filter(([word]) => !foreign.test(word))));
+    },
+  };
+}
+
 /** Puts what Python reads beside the bundle: the colours, for its stills, and the words of the interface. */
 function shared(): Plugin {
   const files = ['tokens.css', 'words.json'];
@@ -146,6 +161,7 @@ export default defineConfig(({ mode }) => {
     plugins: [
       svelte({ preprocess: { style: ({ content }) => ({ code: lean(content) }) } }),
       leanSheets(),
+      ownWords(build),
       ...(mode.startsWith('full') ? [] : [switchedOff()]),
       ascii(),
       budget(build),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mechviz.bench import bench
 from mechviz.document import page
 from mechviz.figures import column, grid, row, tabs
 from mechviz.from_cache import from_cache
@@ -56,6 +57,7 @@ __all__ = [
     "ablate",
     "attention",
     "bars",
+    "bench",
     "column",
     "edit",
     "from_cache",

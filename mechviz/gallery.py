@@ -64,7 +64,8 @@ def _example(name: str, module: ModuleType) -> Example:
 def gallery() -> str:
     """The page as one HTML document."""
     items: list[str | PageFigure] = [heading("mechviz: every view, and the code that makes it")]
-    for example in examples():
+    # The bench stands above the views: its example is of a model, and takes some seconds.
+    for example in (*examples(), _example("bench", importlib.import_module("mechviz.bench"))):
         items.append(f"<h2>mv.{escape(example.name)}</h2>{markdown(example.summary)}")
         items.append(example.view()._page_figure())
         items.append(_CODE.format(name=escape(example.name), code=escape(example.code)))

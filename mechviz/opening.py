@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mechviz import figure_file, layouts, trace_file, views
+from mechviz.bundle import LAB_KINDS
 from mechviz.spec import NOTE_HEIGHT, Spec
 from mechviz.version import __version__
 from mechviz.view import View
@@ -67,7 +68,7 @@ def _figure(path: Path) -> View:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is not UTF-8 text: {error}") from None
     data = figure_file.read(text, path.name)
-    known = {module.name for module in pkgutil.iter_modules(views.__path__)}
+    known = {module.name for module in pkgutil.iter_modules(views.__path__)} | LAB_KINDS  # mv.bench is above the views
     for view in data.views.values():
         if view.kind not in known:
             raise ValueError(f"{path.name} holds a {view.kind!r} view, which mechviz {__version__} does not have")

@@ -88,11 +88,12 @@ PYTHON_ROOF = [
     "new",
     "testing",
     "bench",
+    "_bench_runs",
     "compat/*",
     "scan/*",
 ]
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers", "plotly"}
-MAY_BE_HEAVY = ["_plotly_look", "models/*", "analysis/*", "demo/*", "scan/*", "bench"]
+MAY_BE_HEAVY = ["_plotly_look", "models/*", "analysis/*", "demo/*", "scan/*", "bench", "_bench_runs"]
 
 BROWSER_FLOORS = [
     ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "export/paper", "compiler/*"],

@@ -1,0 +1,229 @@
+/** The lab bench: a click is the run of its edit, from the kernel or from the table of a file; the newest click wins. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { page, userEvent } from 'vitest/browser';
+import '../src/labviews';
+import type { Backend } from '../src/backend';
+import type { Figure, FigureJson } from '../src/figure.svelte';
+import { mountFigure } from '../src/mount';
+import { axis, bySize, gains, roundUp, signed, tilesOf } from '../src/parts/bench';
+import type { NdArray } from '../src/wire';
+
+let abort: AbortController;
+let figure: Figure;
+let root: ShadowRoot;
+
+beforeEach(() => page.viewport(1000, 900));
+afterEach(() => {
+  abort.abort();
+  document.body.replaceChildren();
+});
+
+const array = (values: number[], ...shape: number[]): NdArray => {
+  const data = Float64Array.from(values);
+  return { data, shape, dtype: 'float64', precision: 'exact' } as unknown as NdArray;
+};
+/** A run by its logit; the one part L0H0 adds half of it, L0 MLP the rest. */
+const numbers = (logit: number) => [logit, logit / 2, logit / 2];
+const entry = (key: string) => ({ key, label: key && key.replace(' ', ' → '), next: ['·b', '·c'], took: 3 });
+const LOGITS: Record<string, number> = { 'L0H0 zero': 1, 'L0H1 zero': -2, 'L0 zero': 3.5, 'L0H0 mean': 3 };
+const bars = (key: string) => (key ? [0.75, 0.25, 0.5, 0.4] : [0.75, 0.25, 0.75, 0.25]);
+/** The second token's loss is 1 before, and 1 + the logit lost after. */
+const loss = (key: string) => [NaN, 1 + (key ? 4 - LOGITS[key] : 0), 0.5];
+
+function runs(keys: string[]) {
+  return {
+    entries: keys.map(entry),
+    numbers: { $array: 'numbers' + keys.length + (keys[0] ? '' : 'clean') },
+    bars: { $array: 'bars' + keys.length + (keys[0] ? '' : 'clean') },
+    loss: { $array: 'loss' + keys.length + (keys[0] ? '' : 'clean') },
+    patterns: keys.map((key) => (key ? null : { $array: 'patterns' })),
+  };
+}
+function arraysOf(keys: string[]): Record<string, NdArray> {
+  const end = keys.length + (keys[0] ? '' : 'clean');
+  return {
+    ['numbers' + end]: array(
+      keys.flatMap((key) => numbers(key ? LOGITS[key] : 4)),
+      keys.length,
+      3,
+    ),
+    ['bars' + end]: array(keys.flatMap(bars), keys.length, 2, 2),
+    ['loss' + end]: array(keys.flatMap(loss), keys.length, 3),
+  };
+}
+
+async function show(ask: Backend['ask'] | undefined, more: object = {}): Promise<void> {
+  const table = Object.keys(LOGITS);
+  const arrays = {
+    ...arraysOf(['']),
+    ...arraysOf(table),
+    patterns: array(Array(18).fill(0.5), 2, 3, 3),
+  };
+  const label = ['a', '·b', '·c'];
+  const tokens = { label, text: ['a', ' b', ' c'], group: [0, 1, 2], special: [false, false, false] };
+  const props = {
+    frame: { title: 'Lab bench', provenance: ['model'], edits: [] },
+    tokens: { ...tokens, role: [null, null, null], ids: null, piece: ['', '', ''] },
+    layers: [[0, 2]],
+    n_layers: 1,
+    causal: true,
+    modes: ['zero', 'mean', 'resample'],
+    references: '3 tokens',
+    token: '·b',
+    minus: '·c',
+    position: 2,
+    parts: [
+      { name: 'L0H0', site: 'L0H0' },
+      { name: 'L0 MLP', site: 'L0.mlp' },
+    ],
+    neurons: ['L0N7'],
+    vocabulary: 1160,
+    unavailable: null,
+    frozen: true,
+    places: 4,
+    slow: true,
+    seconds: 4,
+    clean: runs(['']),
+    table: ask ? null : runs(table),
+    edit: null,
+    ...more,
+  };
+  const headers = Object.fromEntries(Object.keys(arrays).map((id) => [id, {}]));
+  abort = new AbortController();
+  const json = {
+    layout: { kind: 'view', id: '0' },
+    views: { '0': { kind: 'bench', props } },
+    arrays: headers,
+    selection: {},
+  };
+  const backend: Backend = { live: Boolean(ask), load: async (id) => arrays[id as keyof typeof arrays], ask };
+  figure = await mountFigure(document.body, json as unknown as FigureJson, backend, abort.signal);
+  root = figure.host.shadowRoot!;
+}
+
+const badge = () => root.querySelector('h3 .edit')?.textContent;
+const head = (site: string) => root.querySelector<HTMLButtonElement>(`button.head[aria-label="${site}"]`)!;
+const big = () => root.querySelector('.big')!.textContent!.replace(/\s+/g, ' ').trim();
+const bar = () => root.querySelector('figure')!.ariaLabel;
+
+test('in a file a click shows the run of the table: badge, logit, bars, losses, parts and colours at once', async () => {
+  await show(undefined);
+  expect([badge(), big()]).toEqual([undefined, '4.00']);
+  expect(bar()).toContain('loss of each token');
+  head('L0H1').click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  expect(big()).toBe('4.00 → −2.00 −6.00 undo');
+  // loss 1 → 7: the colour is −6 of a scale that reaches to 10
+  expect(bar()).toBe('Δ log p of each token, nats, from −10 to 10');
+  const rows = [...root.querySelectorAll('tbody tr')].map((row) => row.textContent!.replace(/\s+/g, ' ').trim());
+  expect(rows[0]).toMatch(/·b.*0\.750.*0\.500.*−0\.250/);
+  expect(rows.at(-2)).toMatch(/·b.*1.*1\.000.*7\.000.*\+6\.000/);
+  expect(root.querySelector('.parts button')!.ariaLabel).toBe('L0H0: +2.00 → −1.00');
+  expect(root.textContent).toContain('the terms sum to 4.00 and −2.00; norm scale frozen in each run');
+  expect(figure.selection).toMatchObject({ layers: [0], heads: [1] });
+  // again restores
+  head('L0H1').click();
+  await vi.waitFor(() => expect(big()).toBe('4.00'));
+  expect(badge()).toBeUndefined();
+});
+
+test('a file offers what it holds and nothing else', async () => {
+  await show(undefined);
+  const modes = [...root.querySelectorAll('.modes button')].map((button) => button.textContent);
+  expect(modes).toEqual(['zero', 'mean']);
+  expect(root.querySelector<HTMLButtonElement>('.neurons button')!.disabled).toBe(true);
+  expect(root.textContent).toContain('table of 4 edits in this file');
+  root.querySelectorAll<HTMLButtonElement>('.modes button')[1].click();
+  await vi.waitFor(() => expect(head('L0H1').disabled).toBe(true)); // there is no mean of it
+  head('L0H0').click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → mean'));
+  head('L0H0').focus();
+  await userEvent.keyboard('z');
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  await userEvent.keyboard('u');
+  await vi.waitFor(() => expect(badge()).toBeUndefined());
+});
+
+test('a layer is clicked by its name; the list has the largest change first', async () => {
+  await show(undefined);
+  const edits = () =>
+    [...root.querySelectorAll('button.edit')].map((button) => button.textContent!.replace(/\s+/g, ' '));
+  // from 4: L0H1 −6, L0H0 −3, L0 −0.5
+  expect(edits().map((text) => text.split('→')[0].trim())).toEqual(['L0H1', 'L0H0', 'L0']);
+  root.querySelector<HTMLButtonElement>('button.layer')!.click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0 → zero'));
+  expect(root.querySelectorAll('.head svg')).toHaveLength(2); // every head of it is crossed out
+});
+
+function kernel() {
+  const asked: { sites: string[]; mode: string; answer(): void; fail(message: string): void }[] = [];
+  const ask = (_view: string, name: string, args: unknown) =>
+    new Promise((resolve, reject) => {
+      if (name !== 'run') return;
+      const { sites, mode } = args as { sites: string[]; mode: string };
+      const key = `${sites.join('+')} ${mode}`;
+      LOGITS[key] ??= 2;
+      const found = Object.values(arraysOf([key]));
+      asked.push({
+        sites,
+        mode,
+        answer: () => resolve({ value: { entries: [entry(key)], patterns: [false] }, arrays: found }),
+        fail: (message) => reject(new Error(message)),
+      });
+    });
+  return { asked, ask: ask as NonNullable<Backend['ask']> };
+}
+
+test('live, the last click is what is shown in the end, and the run before stays until then', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  head('L0H0').click();
+  await vi.waitFor(() => expect(asked).toHaveLength(1));
+  expect(badge()).toBeUndefined(); // nothing is claimed before it is here
+  head('L0H1').click();
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  asked[1].answer();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  asked[0].answer(); // late
+  await new Promise((done) => setTimeout(done, 30));
+  expect(badge()).toBe('edited: L0H1 → zero');
+  // what is known is not asked again
+  head('L0H0').click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  expect(asked).toHaveLength(2);
+});
+
+test('live: Shift adds, any neuron can be typed, an error stands in place and the picture stays', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  head('L0H0').click();
+  await vi.waitFor(() => expect(asked).toHaveLength(1));
+  asked[0].answer();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  head('L0H1').dispatchEvent(new MouseEvent('click', { bubbles: true, shiftKey: true }));
+  await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0H0', 'L0H1']));
+  asked.at(-1)!.answer();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0+L0H1 → zero'));
+  const input = root.querySelector('input')!;
+  input.focus();
+  await userEvent.keyboard('L0N999{Enter}');
+  await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0N999']));
+  asked.at(-1)!.fail('ValueError: no such neuron');
+  await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('no such neuron'));
+  expect(badge()).toBe('edited: L0H0+L0H1 → zero');
+});
+
+test('the edit that Python opens with is shown at first', async () => {
+  await show(undefined, { edit: 'L0H1' });
+  expect(badge()).toBe('edited: L0H1 → zero');
+});
+
+test('numbers: gains are losses lost, limits are round, the largest size comes first, thumbnails of the last layers', () => {
+  expect([...gains(Float32Array.of(NaN, 2), Float32Array.of(NaN, 0.5))]).toEqual([NaN, 1.5]);
+  expect([0.13, 0.5, 0.7, 3, 14].map(roundUp)).toEqual([0.2, 0.5, 1, 5, 20]);
+  expect(bySize([1, NaN, -3, 2])).toEqual([2, 3, 0]);
+  expect([signed(0.004, 2), signed(-0.5, 2), signed(2, 1)]).toEqual(['0', '−0.50', '+2.0']);
+  expect(axis(-2.4, 9).map(({ at }) => at)).toEqual([0, 5]);
+  const tiles = tilesOf(array([1, 1, 2, 2, 3, 3], 3, 1, 2), array([9, 9], 1, 1, 2));
+  expect(tiles.map(({ values }) => values[0])).toEqual([1, 2, 9]);
+});

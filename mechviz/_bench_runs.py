@@ -1,0 +1,180 @@
+"""The runs behind the lab bench: a model over one text, with a head, neuron, MLP or whole layer changed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechviz._layered import Unavailable
+from mechviz.pattern import pool
+from mechviz.sites import parse
+
+if TYPE_CHECKING:
+    from mechviz.models import Model, Trace
+    from mechviz.models.edits import Edit
+
+MODES = ("zero", "mean", "resample", "patch")
+_THUMB = 48  # cells a side of a thumbnail, at most
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one pass of the model says.
+
+    Attributes:
+        label: The edit, "L1H0 → zero"; "" for the model as it is.
+        logit: Of the target, less that of the other token where there is one.
+        terms: What each part adds to it, by name, in the model's order; they sum to it.
+        log_probabilities: ``[vocab]`` at the position that is read.
+        loss: ``[position]`` in nats; NaN for the first one.
+        patterns: Thumbnails by layer, ``[head, query, key]``; layers without a pattern are absent.
+        took: Seconds.
+    """
+
+    label: str
+    logit: float
+    terms: dict[str, float]
+    log_probabilities: np.ndarray
+    loss: np.ndarray
+    patterns: dict[int, np.ndarray]
+    took: float
+
+
+class Runs:
+    """Every run of one bench: each made when it is first asked for, and kept."""
+
+    def __init__(
+        self,
+        model: Model,
+        text: Any,
+        *,
+        token: int | str | None,
+        minus: int | str | None,
+        position: int,
+        references: Sequence[Any],
+        patch: Any,
+        neurons: int,
+    ) -> None:
+        """See `mechviz.bench`."""
+        from mechviz.analysis import attribution
+
+        self.model, self.text = model, text
+        self.trace = model.trace(text)
+        self.tokens = self.trace.tokens
+        self.references = [model.trace(one) for one in references] or [self.trace]
+        self.patch = None if patch is None else model.trace(patch)
+        if self.patch is not None and len(self.patch) != len(self.trace):
+            raise ValueError(
+                f"patch must have as many tokens as the text, {len(self.trace)}: {list(self.tokens)}; "
+                f"got {len(self.patch)}: {list(self.patch.tokens)}"
+            )
+        self.modes = MODES if self.patch is not None else MODES[:3]
+        self.position = range(len(self.trace))[position] if -len(self.trace) <= position < len(self.trace) else None
+        if self.position is None:
+            raise ValueError(f"position must be one of {len(self.trace)} tokens; got {position}")
+        self.unavailable = ""
+        try:
+            found = attribution(self.trace, token, minus=minus, position=position, neurons=neurons)
+            self.token, self.minus = found.token, found.minus
+            self.parts = [(term.name, str(term.site) if term.site else None) for term in found.terms()]
+            self.neurons = [(str(term.site), term.value) for term in found.neurons]
+            self.frozen = found.frozen
+        except Unavailable as reason:
+            self.unavailable, self.parts, self.neurons, self.frozen = str(reason), [], [], False
+            self.token, self.minus = self._ids(token, minus)
+        self._kept: dict[tuple[tuple[str, ...], str], Run] = {}
+        self.clean = self._read(self.trace, "", time.perf_counter())
+        self.layers = range(model.n_layers)
+
+    def sites(self) -> Iterator[str]:
+        """What a table has an entry for: every head, attention, MLP, whole layer, and the named neurons."""
+        for layer in self.layers:
+            if layer in self.clean.patterns:
+                yield from (f"L{layer}H{head}" for head in range(len(self.clean.patterns[layer])))
+            yield from (f"L{layer}.attn", f"L{layer}.mlp", f"L{layer}")
+        yield from (site for site, _ in self.neurons)
+
+    def kept(self, site: str, mode: str) -> Run | None:
+        """A run, if it has been made."""
+        return self._kept.get(((site,), mode))
+
+    def run(self, sites: Sequence[str], mode: str) -> Run:
+        """The model with these sites changed, all at once.
+
+        Raises:
+            ValueError: No such site, or no such mode.
+            Unavailable: The model lacks it.
+        """
+        if mode not in self.modes:
+            raise ValueError(f"an edit is one of {', '.join(self.modes)}; got {mode!r}")
+        key = (tuple(sites), mode)
+        if key not in self._kept:
+            began = time.perf_counter()
+            edits = [edit for site in sites for edit in self._edits(site, mode)]
+            label = f"{' + '.join(sites)} {str(edits[0]).partition(' ')[2]}"
+            self._kept[key] = self._read(self.model.trace(self.text, edits=edits), label, began)
+        return self._kept[key]
+
+    def _edits(self, site: str, mode: str) -> list[Edit]:
+        """One, or two for a whole layer: "L3" is what its attention and its MLP write."""
+        from mechviz.models.edits import ablate, patch
+
+        whole = site[1:].isdecimal() and site.startswith("L")
+        parts = [part for part in ("attn", "mlp") if self._has(f"{site}.{part}")] if whole else []
+        made = []
+        for one in [f"{site}.{part}" for part in parts] if whole else [str(parse(site))]:
+            if mode == "zero":
+                made.append(ablate(one))
+            elif mode == "patch":
+                assert self.patch is not None
+                made.append(patch(one, self.patch))
+            else:
+                made.append(ablate(one, mode, reference=self.references))  # type: ignore[arg-type]
+        if not made:
+            raise Unavailable(f"{site} has neither attention nor an MLP to change")
+        return made
+
+    def _has(self, site: str) -> bool:
+        try:
+            self.trace.at(site)
+        except (Unavailable, ValueError, KeyError, IndexError):
+            return False
+        return True
+
+    def _ids(self, token: Any, minus: Any) -> tuple[int, int | None]:
+        from mechviz.models.vocabulary import token_id
+
+        best = int(self.trace.logits[self.position].argmax()) if token is None else token_id(self.model, token, "token")
+        return best, None if minus is None else token_id(self.model, minus, "minus")
+
+    def _read(self, trace: Trace, label: str, began: float) -> Run:
+        from mechviz.analysis import attribution
+
+        logits = trace.logits[self.position].detach().double().cpu().numpy()
+        top = logits.max()
+        log_probabilities = logits - top - math.log(np.exp(logits - top).sum())
+        logit = float(logits[self.token] - (0 if self.minus is None else logits[self.minus]))
+        terms: dict[str, float] = {}
+        if not self.unavailable:
+            found = attribution(trace, self.token, minus=self.minus, position=self.position)
+            terms, logit = {term.name: term.value for term in found.terms()}, found.logit
+        loss = trace.loss.detach().float().cpu().numpy()
+        patterns = {layer: made for layer in range(self.model.n_layers) if (made := _thumbs(trace, layer)) is not None}
+        return Run(label, logit, terms, log_probabilities, loss, patterns, time.perf_counter() - began)
+
+
+def _thumbs(trace: Trace, layer: int) -> np.ndarray | None:
+    """All heads of a layer, pooled; None where it has no pattern."""
+    try:
+        pattern = trace.attention[layer]
+    except (Unavailable, KeyError, IndexError):
+        return None
+    causal = bool(pattern.causal)
+    heads = [pool(np.asarray(pattern.head(head)), _THUMB, causal=causal) for head in range(pattern.shape[0])]
+    made = np.stack(heads).astype(np.float32)
+    return np.where(np.isneginf(made), 0, made)

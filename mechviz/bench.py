@@ -1,0 +1,255 @@
+"""`mv.bench`: the lab bench, a figure over a live model: change a part of it, and see what the whole then says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechviz import wire
+from mechviz._bench_runs import Run, Runs
+from mechviz._text_still import text_still
+from mechviz.arrays import Quantity
+from mechviz.view import View, display
+from mechviz.views._predicted import names_of
+
+if TYPE_CHECKING:
+    from mechviz.models import Model
+
+_BARS = 12  # next tokens that are drawn
+_TWIN_SECONDS = 0.5  # what a display may spend on the table of its frozen twin
+_SCAN_SECONDS = 0.03  # of runs between two looks at what the reader has asked for
+_SLOW_SECONDS = 3.0  # a scan that takes longer is begun by the reader
+
+
+@display
+def bench(
+    model: Model,
+    text: Any,
+    *,
+    token: int | str | None = None,
+    minus: int | str | None = None,
+    position: int = -1,
+    references: Sequence[Any] = (),
+    patch: Any = None,
+    edit: str | None = None,
+    neurons: int = 8,
+    table: Iterable[str] | None = None,
+    title: str = "Lab bench",
+) -> View:
+    """The lab bench: click a head, a neuron, an MLP or a layer, and see what the model says without it.
+
+    In one figure stand the text, every head's pattern, the next tokens, and what each part adds to a logit. A click ablates:
+    the text takes the colours of what that did to the probability of each of its tokens, the next tokens show before, after
+    and their difference, and so does the direct contribution of every part (`mechviz.analysis.attribution`), so that a head
+    that takes over for another one is seen to do so. The terms sum to the logit, with the scale of the final norm frozen
+    in each run. While something is changed the title says so: "edited: L1H0 → zero". Nothing is done to the model itself.
+
+    In a notebook each click is a pass of the model, one at a time and the newest wins. A saved page carries the results of
+    changing every head, attention, MLP and layer, and the neurons that are named, so that a click works without a kernel.
+
+    Args:
+        model: From `mechviz.load`.
+        text: What it reads: a text, or its token ids.
+        token: Whose logit is taken apart: an id or a text such as " Mary". None for the most probable one.
+        minus: The token whose logit is taken away, such as " John"; None for none.
+        position: Whose next token it is about; negative numbers count from the end.
+        references: Texts whose values "mean" and "resample" put in the place of the part's; the text itself if there are
+            none. The line under the picture says which.
+        patch: A second prompt with as many tokens: a fourth kind of edit puts the part's values there into this text.
+        edit: What is changed at first, such as "L1H0", "L0.mlp", "L2" or "L0N17".
+        neurons: How many neurons are named, those that add most to the logit; any other can be typed in a notebook.
+        table: Kinds of edits of which a file carries every one: by default "zero" and "mean", and "patch" where there is a
+            second prompt. It takes a pass for each; they are made when the file is.
+        title: Heads the picture.
+
+    A loss of NaN, that of the first token, is drawn without a fill. What a model cannot be taken apart for (its blocks
+    normalise the stream itself) is said in the place of the parts; everything else works.
+
+    Raises:
+        ValueError: `patch` has another number of tokens; `token`, `minus` or `position` does not exist; an unknown kind in
+            `table`; no such site as `edit`.
+
+    Papers: Wang et al. 2022, "Interpretability in the Wild"; McGrath et al. 2023, "The Hydra Effect" (parts that take over).
+
+    Example:
+        >>> prompt = "When Mary and John went to the store, John gave a drink to"
+        >>> bench(mv.load(), prompt, token=" Mary", minus=" John").save("bench.html")  # doctest: +SKIP
+    """
+    runs = Runs(
+        model,
+        text,
+        token=token,
+        minus=minus,
+        position=position,
+        references=references,
+        patch=patch,
+        neurons=neurons,
+    )
+    kinds = [mode for mode in runs.modes if mode != "resample"] if table is None else list(table)
+    if unknown := [mode for mode in kinds if mode not in runs.modes]:
+        raise ValueError(f"table must name kinds of edits, {', '.join(runs.modes)}; got {unknown[0]!r}")
+    desk = _Desk(runs, kinds)
+    if edit is not None:
+        runs.run([edit], "zero")
+    opens = {"layers": [], "heads": []} if edit is None else _place(edit)
+    return View.of(
+        "bench",
+        {**desk.props(), "edit": edit, "table": desk.table([(edit, "zero")] if edit else [])},
+        title=title,
+        provenance=runs.tokens.provenance,
+        answers={"run": desk.answer, "scan": desk.scan},
+        still=lambda: desk.still(title),
+        height=desk.height,
+        selection=opens,
+        saved=desk.saved,
+    )
+
+
+class _Desk:
+    """What the browser is given of the runs."""
+
+    def __init__(self, runs: Runs, kinds: Sequence[str]) -> None:
+        self.runs, self.kinds = runs, kinds
+        self.places = [(site, mode) for mode in kinds for site in runs.sites()]
+
+    def props(self) -> dict[str, Any]:
+        runs = self.runs
+        layers = sorted(runs.clean.patterns)
+        names, _ = names_of(runs.model.tokenizer, np.array([runs.token, runs.minus or 0]))
+        label = dict(zip(sorted({runs.token, runs.minus or 0}), names, strict=True))
+        references = [f"{len(t)} tokens of {t.tokens.provenance.get('text') or 'the text'}" for t in runs.references]
+        return {
+            "tokens": runs.tokens.to_props(),
+            "layers": [[layer, len(runs.clean.patterns[layer])] for layer in layers],
+            "n_layers": len(runs.layers),
+            "causal": all(bool(runs.trace.attention[layer].causal) for layer in layers),
+            "modes": list(runs.modes),
+            "references": "; ".join(references[:3]) + ("; …" if len(references) > 3 else ""),
+            "token": label[runs.token],
+            "minus": None if runs.minus is None else label[runs.minus],
+            "position": runs.position,
+            "parts": [{"name": name, "site": site} for name, site in runs.parts],
+            "neurons": [site for site, _ in runs.neurons],
+            "vocabulary": len(runs.clean.log_probabilities),
+            "unavailable": runs.unavailable or None,
+            "frozen": runs.frozen,
+            "places": len(self.places),
+            "slow": self._seconds() > _SLOW_SECONDS,
+            "seconds": self._seconds(),
+            "clean": self._packed([runs.clean], [""]),
+        }
+
+    def answer(self, asked: dict[str, Any]) -> Any:
+        """Run one edit; JSON, and its arrays."""
+        run = self.runs.run([str(site) for site in asked["sites"]], str(asked["mode"]))
+        return self._sent([run], [_key(asked["sites"], asked["mode"])])
+
+    def scan(self, asked: dict[str, Any]) -> Any:
+        """Some more runs of the table, from the entry with this number on, as long as nobody waits."""
+        begin, made = time.perf_counter(), []
+        at = int(asked["from"])
+        while at + len(made) < len(self.places) and (not made or time.perf_counter() - begin < _SCAN_SECONDS):
+            site, mode = self.places[at + len(made)]
+            made.append((site, mode))
+            self.runs.run([site], mode)
+        return self._sent([self.runs.run([s], m) for s, m in made], [_key([s], m) for s, m in made], patterns=False)
+
+    def saved(self, twin: bool) -> dict[str, Any]:
+        """The table of a file: everything; of a twin, everything if that takes no time, else what has been run."""
+        every = not twin or self._seconds() < _TWIN_SECONDS
+        places = [place for place in self.places if every or self.runs.kept(*place)]
+        clean = self._packed([replace(self.runs.clean, took=0.0)], [""])
+        return {"table": self.table(places), "clean": clean, "slow": False, "seconds": 0.0}
+
+    def table(self, places: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
+        if not places:
+            return None
+        # Equal pictures are equal files: how long a run took is not part of it.
+        made = [replace(self.runs.run([site], mode), took=0.0) for site, mode in places]
+        return self._packed(made, [_key([site], mode) for site, mode in places])
+
+    def _seconds(self) -> float:
+        """What the runs of the table that have not been made will take, about."""
+        return sum(self.runs.clean.took for place in self.places if not self.runs.kept(*place))
+
+    def _sent(self, runs: list[Run], keys: list[str], *, patterns: bool = True) -> Any:
+        packed = self._packed(runs, keys, patterns=patterns)
+        arrays = [packed[name].numbers() for name in ("numbers", "bars", "loss")]
+        thumbs = [one.numbers() for one in packed["patterns"] if one is not None]
+        value = {"entries": packed["entries"], "patterns": [one is not None for one in packed["patterns"]]}
+        return value, [*arrays, *thumbs]
+
+    def _packed(self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True) -> dict[str, Any]:
+        """Runs one below the other, as js/src/views/lab/bench.ts reads them."""
+        before = self.runs.clean.log_probabilities
+        shown = [_largest(before, run.log_probabilities) for run in runs]
+        names, place = names_of(self.runs.model.tokenizer, np.stack(shown))
+        both = [np.stack([before[ids], run.log_probabilities[ids]]) for run, ids in zip(runs, shown, strict=True)]
+        numbers = [[run.logit, *(run.terms.get(name, 0.0) for name, _ in self.runs.parts)] for run in runs]
+        return {
+            "entries": [
+                {"key": key, "label": run.label, "next": [names[i] for i in row], "took": 1000 * run.took}
+                for key, run, row in zip(keys, runs, place, strict=True)
+            ],
+            "numbers": wire.Array(np.array(numbers, np.float64)),
+            "bars": wire.Array(np.exp(np.stack(both)).astype(np.float32)),
+            "loss": wire.Array(np.stack([run.loss for run in runs])),
+            "patterns": [self._thumbs(run) if patterns else None for run in runs],
+        }
+
+    def _thumbs(self, run: Run) -> wire.Array | None:
+        """The heads that an edit has moved: those of the last layers, as many as are needed."""
+        clean, layers = self.runs.clean.patterns, sorted(self.runs.clean.patterns)
+        if run.label:
+            same = [np.array_equal(run.patterns[layer], clean[layer]) for layer in layers]
+            layers = layers[same.index(False) :] if False in same else []
+        if not layers:
+            return None
+        stack = np.concatenate([run.patterns[layer] for layer in layers])
+        square = stack.shape[1] == stack.shape[2]
+        causal = square and all(bool(self.runs.trace.attention[layer].causal) for layer in layers)
+        return wire.Array(
+            np.clip(stack, 0, 1), precision="sqrt8", layout="lower" if causal else "dense", probabilities=True,
+            lazy=bool(run.label),
+        )  # fmt: skip
+
+    def still(self, title: str) -> str:
+        runs = self.runs
+        values = np.nan_to_num(runs.clean.loss)
+        quantity = Quantity("loss", "nats", "ember", (0.0, float(np.log(len(runs.clean.log_probabilities)))))
+        return text_still(runs.tokens, values, "ember", quantity.limits or (0, 1), title, quantity)
+
+    def height(self, width: int) -> int:
+        """Estimated height in CSS pixels, laid out as js/src/views/lab/bench.svelte does."""
+        lines = 1 + sum(8 * len(token) + 2 for token in self.runs.tokens.shown) // width
+        rows = min(len(self.runs.parts), 40)
+        grid = 60 + len(self.runs.layers) * 57 + 12 * 20
+        columns = [grid, 60 + _BARS * 18 + 60 + 5 * 18, 110 + rows * 14]
+        return 52 + 40 + 26 * lines + (max(columns) if width >= 760 else sum(columns) + 40) + 40
+
+
+def _largest(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The ids that are most probable before or after."""
+    return np.argsort(-np.maximum(before, after), kind="stable")[:_BARS]
+
+
+def _key(sites: Sequence[str], mode: str) -> str:
+    return f"{'+'.join(sites)} {mode}"
+
+
+def _place(site: str) -> dict[str, list[int]]:
+    """Of a head, what is then picked."""
+    layer, _, head = site[1:].partition("H")
+    return {"layers": [int(layer)], "heads": [int(head)]} if head.isdecimal() and layer.isdecimal() else {}
+
+
+def example() -> View:
+    """The model that comes with mechviz, at a sentence with two names, without the head that looks back at them."""
+    from mechviz.models import load
+
+    text = "When Mary and John went to the store, John gave a drink to"
+    return bench(load(), text, token=" Mary", minus=" John", edit="L2H0")

@@ -1,0 +1,148 @@
+"""`mv.bench` without a browser: every run against one made by hand, what a file carries, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import mechviz as mv
+from mechviz._bench_runs import Runs
+
+TEXT = "When Mary and John went to the store, John gave a drink to"
+OTHER = "When Mary and John went to the store, Mary gave a drink to"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return mv.load()
+
+
+@pytest.fixture(scope="module")
+def view(model):
+    # A file of it carries no table: the tests say what is run.
+    return mv.bench(model, TEXT, token=" Mary", minus=" John", patch=OTHER, neurons=2, table=())
+
+
+def ids(model):
+    return [model.tokenizer(name, add_special_tokens=False)["input_ids"][0] for name in (" Mary", " John")]
+
+
+def ask(view, sites, mode):
+    """What the browser reads of an answer (js/src/parts/bench.ts)."""
+    value, (numbers, bars, loss, *thumbs) = view.answer("0", "run", {"sites": sites, "mode": mode})
+    (entry,) = value["entries"]
+    return entry, numbers[0], bars[0], loss[0], thumbs
+
+
+EDITS = {
+    "L2H0 zero": lambda clean, other: [mv.ablate("L2H0")],
+    "L1H1 mean": lambda clean, other: [mv.ablate("L1H1", "mean", reference=clean)],
+    "L0H2 resample": lambda clean, other: [mv.ablate("L0H2", "resample", reference=clean)],
+    "L2H0 patch": lambda clean, other: [mv.patch("L2H0", other)],
+    "L1 zero": lambda clean, other: [mv.ablate("L1.attn"), mv.ablate("L1.mlp")],
+    "L0.mlp zero": lambda clean, other: [mv.ablate("L0.mlp")],
+    "L0N23 zero": lambda clean, other: [mv.ablate("L0N23")],
+}
+
+
+@pytest.mark.parametrize("key", EDITS)
+def test_a_click_is_the_pass_of_the_edited_model(model, view, key):
+    site, mode = key.split()
+    edits = EDITS[key](model.trace(TEXT), model.trace(OTHER))
+    expected, clean = model.trace(TEXT, edits=edits), model.trace(TEXT)
+    entry, numbers, bars, loss, _ = ask(view, [site], mode)
+    mary, john = ids(model)
+    logits = expected.logits[-1].double()
+    assert numbers[0] == pytest.approx(float(logits[mary] - logits[john]), abs=1e-5)
+    # what the parts add is the logit, whatever was changed
+    assert sum(numbers[1:]) == pytest.approx(numbers[0], abs=1e-9)
+    np.testing.assert_array_equal(loss, expected.loss.numpy())
+    before, after = (torch.softmax(t.logits[-1].double(), -1).numpy() for t in (clean, expected))
+    largest = np.argsort(-np.maximum(before, after), kind="stable")[:12]
+    np.testing.assert_allclose(bars, np.stack([before[largest], after[largest]]), atol=1e-6)
+    assert entry["key"] == key and entry["label"].startswith(f"{site} ") and entry["label"] != f"{site} "
+
+
+def test_a_part_that_is_set_to_zero_adds_nothing_and_only_later_heads_move(model, view):
+    parts = [part["site"] for part in view.flat()[1]["0"][1]["parts"]]
+    _, numbers, _, _, thumbs = ask(view, ["L1H1"], "zero")
+    assert numbers[1 + parts.index("L1H1")] == 0
+    # layers 0 and 1 read what they read before; layer 2 has 4 heads of 15 × 15
+    assert [thumb.shape for thumb in thumbs] == [(4, 15, 15)]
+    expected = model.trace(TEXT, edits=[mv.ablate("L1H1")]).attention[2]
+    for head in range(4):
+        np.testing.assert_allclose(thumbs[0][head], np.asarray(expected.head(head)), atol=1e-6)
+    assert not ask(view, ["L2H0"], "zero")[4]  # no head is behind the last layer
+
+
+def test_several_sites_at_once(model, view):
+    expected = model.trace(TEXT, edits=[mv.ablate("L2H0"), mv.ablate("L1H1")]).logits[-1].double()
+    mary, john = ids(model)
+    entry, numbers, *_ = ask(view, ["L2H0", "L1H1"], "zero")
+    assert numbers[0] == pytest.approx(float(expected[mary] - expected[john]), abs=1e-5)
+    assert (entry["key"], entry["label"]) == ("L2H0+L1H1 zero", "L2H0 + L1H1 → zero")
+
+
+def test_the_model_is_as_it_was(model):
+    inputs = torch.tensor([model.trace(TEXT).tokens.ids])
+    with torch.no_grad():
+        before = model.module(inputs).logits
+        mv.bench(model, TEXT, edit="L2H0")
+        assert torch.equal(before, model.module(inputs).logits)
+
+
+def test_a_file_carries_the_runs_of_its_table(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runs, "sites", lambda self: iter(["L2H0", "L1.mlp", "L0"]))
+    view = mv.bench(model, TEXT, token=" Mary", minus=" John", edit="L1H0", neurons=0)
+    live = view.flat()[1]["0"][1]
+    assert [entry["key"] for entry in live["table"]["entries"]] == ["L1H0 zero"]  # what is shown at first
+    saved = view.flat("file")[1]["0"][1]
+    keys = [f"{site} {mode}" for mode in ("zero", "mean") for site in ("L2H0", "L1.mlp", "L0")]
+    assert [entry["key"] for entry in saved["table"]["entries"]] == keys
+    numbers = saved["table"]["numbers"].numbers()
+    for i, key in enumerate(keys):
+        np.testing.assert_array_equal(
+            numbers[i], ask(view, *[[part] if k == 0 else part for k, part in enumerate(key.split())])[1]
+        )
+    # thumbnails are fetched when they are looked at; the last layer's edit has none
+    thumbs = saved["table"]["patterns"]
+    assert thumbs[0] is None and thumbs[2].lazy and thumbs[2].shape == (8, 15, 15)
+    path = view.save(tmp_path / "x.json")
+    again = mv.open(path).flat()[1]["0"][1]
+    assert [entry["key"] for entry in again["table"]["entries"]] == keys
+    assert path.read_bytes() == view.save(tmp_path / "y.json").read_bytes()
+    assert json.loads(path.read_text())["views"]["0"]["kind"] == "bench"
+
+
+def test_a_scan_goes_through_the_table_a_little_at_a_time(model, monkeypatch):
+    monkeypatch.setattr(Runs, "sites", lambda self: iter(["L2H0", "L1H1", "L0H0"]))
+    view = mv.bench(model, TEXT, neurons=0, table=["zero"])
+    seen: list[str] = []
+    while len(seen) < 3:
+        value, arrays = view.answer("0", "scan", {"from": len(seen)})
+        assert value["entries"] and len(arrays) == 3 and not any(value["patterns"])
+        seen += [entry["key"] for entry in value["entries"]]
+    assert seen == ["L2H0 zero", "L1H1 zero", "L0H0 zero"]
+
+
+def test_without_a_token_it_is_the_most_probable_one(model):
+    props = mv.bench(model, TEXT, neurons=0, table=()).flat()[1]["0"][1]
+    assert (props["token"], props["minus"], props["position"]) == ("·Mary", None, 14)
+    logit = props["clean"]["numbers"].numbers()[0, 0]
+    assert logit == pytest.approx(float(model.trace(TEXT).logits[-1].max()), abs=1e-5)
+
+
+def test_what_it_refuses(model, view):
+    with pytest.raises(ValueError, match=r"patch must have as many tokens as the text, 15: .* got 3"):
+        mv.bench(model, TEXT, patch="When Mary")
+    with pytest.raises(ValueError, match="table must name kinds of edits, zero, mean, resample; got 'noise'"):
+        mv.bench(model, TEXT, table=["noise"])
+    with pytest.raises(ValueError, match="position must be"):
+        mv.bench(model, TEXT, position=15)
+    with pytest.raises(ValueError, match="an edit is one of zero, mean, resample, patch; got 'half'"):
+        ask(view, ["L2H0"], "half")
+    with pytest.raises(ValueError, match="'L2Q0' is not a site"):
+        ask(view, ["L2Q0"], "zero")
