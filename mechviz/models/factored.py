@@ -79,7 +79,9 @@ class TorchFactored(Factored):
         if self.queries.device.type != "cpu" and math.prod(self.shape) > PORTABLE_CELLS:
             return self
         parts = {name: None if x is None else to_numpy(x, name=name) for name, x in self.parts().items()}
-        whole = {name: None if x is None else np.ascontiguousarray(x) for name, x in parts.items()}
+        # Of a long text they stay where they are, strides and all: a copy would be as large as what the trace keeps.
+        small = math.prod(self.shape) <= PORTABLE_CELLS
+        whole = {name: np.ascontiguousarray(x) if small and x is not None else x for name, x in parts.items()}
         options = {name: getattr(self, name) for name in ("scale", "window", "offset", "softcap", "names")}
         return Factored(**whole, causal=self.causal_rule, **options)  # type: ignore[arg-type]
 
