@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from html import escape
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mechviz._svelte.data import equal, from_props, to_props
 from mechviz._svelte.signature import Default
+from mechviz.arrays import to_numpy
 from mechviz.spec import Spec
 from mechviz.version import __version__
 from mechviz.view import View
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from mechviz._svelte.component import Component
 
 log = logging.getLogger("mechviz")
+
+_ARRAY = re.compile(r"NdArray(\s*\|\s*(null|undefined))*")
 
 # Browsers that are remembered: a page that is loaded anew is another one.
 _CLIENTS = 32
@@ -111,11 +115,19 @@ class ComponentView(View):
     def _make_spec(self) -> Spec:
         component, built = self._component, self._component.built
         values = self._values()
+        # Lists for what the component declares as an array become one.
+        arrays = {prop["name"] for prop in component.props if _ARRAY.fullmatch(prop["type"])}
         title = values.get("title")
         props = {
             "name": component.name,
             "component": built.key,
-            "values": {key: to_props(value, key) for key, value in values.items() if not isinstance(value, Default)},
+            "values": {
+                key: to_props(
+                    to_numpy(value, name=key) if key in arrays and isinstance(value, (list, tuple)) else value, key
+                )
+                for key, value in values.items()
+                if not isinstance(value, Default)
+            },
             "bindable": [prop["name"] for prop in component.props if prop["bindable"]],
             "heard": {client: dict(counts) for client, counts in self._heard.items()},
             "writers": dict(self._writers),

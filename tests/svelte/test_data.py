@@ -228,3 +228,18 @@ def test_a_bound_default_that_is_code_and_writes_of_svelte_4(write, page):
         page.component.nth(button).get_by_role("button").click()
         page.component.nth(button).get_by_text(then).wait_for()
     assert page.alert.count() == 0
+
+
+def test_a_list_for_what_the_component_declares_as_an_array(write, page):
+    path = write(
+        A_svelte="""
+        <script lang="ts">
+          import type { NdArray } from 'mechviz';
+          let { x, y = null, z }: { x: NdArray; y?: NdArray | null; z: number[][] } = $props();
+        </script>{x.shape.join()} {x.at(1, 0)} {y?.shape} {z.length}"""
+    )
+    A = mv.svelte(path)
+    page.show(path, x=[[1, 2, 3], [4.5, 5, 6]], y=(1, 2), z=[[1]])
+    page.reads("2,3 4.5 2 1")
+    with pytest.raises(ValueError, match="x must be a regular array"):
+        A(x=[[1], [2, 3]], z=[])
