@@ -74,9 +74,9 @@ class Runs:
                 f"got {len(self.patch)}: {list(self.patch.tokens)}"
             )
         self.modes = MODES if self.patch is not None else MODES[:3]
-        self.position = range(len(self.trace))[position] if -len(self.trace) <= position < len(self.trace) else None
-        if self.position is None:
+        if not -len(self.trace) <= position < len(self.trace):
             raise ValueError(f"position must be one of {len(self.trace)} tokens; got {position}")
+        self.position = range(len(self.trace))[position]
         self.unavailable = ""
         try:
             found = attribution(self.trace, token, minus=minus, position=position, neurons=neurons)

@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(arguments: argparse.Namespace) -> int:
     import mechviz as mv
+    from mechviz.view import linked
 
     model = mv.load()
     trace = model.trace(DEMO_TEXT)
@@ -60,7 +61,7 @@ def _demo(arguments: argparse.Namespace) -> int:
             "drink to* and has to say who gets the drink: the one who was named once. Head L2H0 decides it: with zero in its "
             "place the difference of the two names' logits falls from 14.8 to 1.6. Click another head, a layer, an MLP or a neuron to see what "
             "the model says without that one; click it again to restore it.",
-            mv.bench(model, DEMO_TEXT, token=" Mary", minus=" John", edit="L2H0", selection=picked),
+            linked(mv.bench(model, DEMO_TEXT, token=" Mary", minus=" John", edit="L2H0"), picked),
             "How it does it: L2H0 looks from *to* back at the second *John*. Point at a token, a head or a cell; what you "
             "point at in one picture shows in the other, and a click keeps it.",
             mv.column(
