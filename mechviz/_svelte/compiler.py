@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import json
@@ -72,4 +73,7 @@ def _engine() -> Any:
     # mini-racer works in the event loop of the thread that makes it. In a notebook's main thread that is the kernel's,
     # and an edit saved while a cell runs would wait for the cell; a thread without one gets a loop of its own.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(make).result()
+        engine = pool.submit(make).result()
+    # While threads still run: V8's may wait for Python's lock, which nobody gives back once the interpreter is ending.
+    atexit.register(engine.close)
+    return engine
