@@ -56,6 +56,11 @@ def examples() -> tuple[Example, ...]:
     return tuple(_example(name, importlib.import_module(f"mechviz.views.{name}")) for name in names)
 
 
+def sections() -> tuple[Example, ...]:
+    """What the gallery shows: every view, and the bench above them, whose example is of a model and takes some seconds."""
+    return (*examples(), _example("bench", importlib.import_module("mechviz.bench")))
+
+
 def _example(name: str, module: ModuleType) -> Example:
     summary = (inspect.getdoc(getattr(module, name)) or "").split("\n\n")[0]
     return Example(name, " ".join(summary.split()), example_code(module), module)
@@ -64,8 +69,7 @@ def _example(name: str, module: ModuleType) -> Example:
 def gallery() -> str:
     """The page as one HTML document."""
     items: list[str | PageFigure] = [heading("mechviz: every view, and the code that makes it")]
-    # The bench stands above the views: its example is of a model, and takes some seconds.
-    for example in (*examples(), _example("bench", importlib.import_module("mechviz.bench"))):
+    for example in sections():
         items.append(f"<h2>mv.{escape(example.name)}</h2>{markdown(example.summary)}")
         items.append(example.view()._page_figure())
         items.append(_CODE.format(name=escape(example.name), code=escape(example.code)))

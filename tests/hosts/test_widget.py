@@ -208,7 +208,7 @@ def test_arrays_opened_later_are_sent_when_asked_for_and_errors_name_theirs(sent
 
 def test_handlers_only_enqueue(sent, monkeypatch):
     queued = []
-    monkeypatch.setattr(worker, "submit", queued.append)
+    monkeypatch.setattr(worker, "submit", lambda job, **_: queued.append(job))
     view = mv.attention(WORDS[:8], pattern(2, 8))
     opened, heard = view.widget, []
     view.on_select(lambda selection: heard.append(selection.heads))

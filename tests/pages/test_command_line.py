@@ -19,8 +19,8 @@ def test_the_demo_is_one_small_file_whose_views_are_linked(opened, tmp_path, cap
     opened.context.set_offline(True)
     opened.open(path)
     opened.page.get_by_role("option", name="drink").first.click()
-    # In the running text, and in the strip of the attention view, whose row it opens.
-    assert opened.page.locator("[role=option][aria-selected=true]", has_text="drink").count() == 2
+    # In the bench, in the running text, and in the strip of the attention view, whose row it opens.
+    assert opened.page.locator("[role=option][aria-selected=true]", has_text="drink").count() == 3
     assert opened.page.get_by_text("drink 13 reads from").count() >= 1
     assert opened.errors == []
     assert opened.foreign == []

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mechviz.gallery import PICTURES, Example, examples, gallery, main
+from mechviz.gallery import PICTURES, Example, examples, gallery, main, sections
 
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 EXAMPLES = examples()
+SECTIONS = sections()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_every_example_is_drawn(opened, example, tmp_path, theme, width):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_the_gallery(opened, page, theme):
     use(opened, theme)
-    opened.open(page, figures=len(EXAMPLES))
+    opened.open(page, figures=len(SECTIONS))
     for code in opened.page.get_by_text("Code", exact=True).all():
         code.click()
     assert complaints(opened.page) == []
@@ -76,8 +77,8 @@ def test_what_axe_should_find_is_found(opened, tmp_path):
 
 
 def test_the_gallery_shows_every_view_with_its_code(opened, page):
-    opened.open(page, figures=len(EXAMPLES))
-    for example, code in zip(EXAMPLES, opened.page.locator("pre").all(), strict=True):
+    opened.open(page, figures=len(SECTIONS))
+    for example, code in zip(SECTIONS, opened.page.locator("pre").all(), strict=True):
         assert opened.page.get_by_role("heading", name=f"mv.{example.name}").count() == 1
         assert code.text_content() == example.code
         assert not code.is_visible()  # folded

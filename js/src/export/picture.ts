@@ -46,7 +46,7 @@ export function svgPicture(figure: Figure, { view, margin }: PictureOptions = {}
   return svgOf(drawn, {
     box,
     ground: paper?.ground === 'transparent' ? undefined : ground,
-    width_mm: paper && view === undefined ? paper.width_mm : paper && box.width / PX_PER_MM,
+    width_mm: paper && view === undefined ? paper.width_mm : paper && Math.round((10 * box.width) / PX_PER_MM) / 10,
     ...recordOf(figure, view),
   });
 }
