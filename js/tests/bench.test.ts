@@ -118,7 +118,8 @@ test('in a file a click shows the run of the table: badge, logit, bars, losses, 
   const rows = [...root.querySelectorAll('tbody tr')].map((row) => row.textContent!.replace(/\s+/g, ' ').trim());
   expect(rows[0]).toMatch(/·b.*0\.750.*0\.500.*−0\.250/);
   expect(rows.at(-2)).toMatch(/·b.*1.*1\.000.*7\.000.*\+6\.000/);
-  expect(root.querySelector('.parts button')!.ariaLabel).toBe('L0H0: +2.00 → −1.00');
+  const part = root.querySelector<HTMLElement>('.parts button')!;
+  expect([part.textContent.replace(/\s+/g, ' ').trim(), part.title]).toEqual(['L0H0 −3.00', '+2.00 → −1.00']);
   expect(root.textContent).toContain('the terms sum to 4.00 and −2.00; norm scale frozen in each run');
   expect(figure.selection).toMatchObject({ layers: [0], heads: [1] });
   // again restores
