@@ -12,6 +12,7 @@ import pytest
 
 import mechviz as mv
 from mechviz import layouts
+from mechviz.gallery import examples
 
 WORDS = ["When", " Mary", " left"]
 LOSS = [float("nan"), 1.5, 0.25]
@@ -159,9 +160,17 @@ def test_a_pick_names_the_figure_in_which_it_was_made():
     assert "origin" not in second.selection
 
 
-def test_the_selection_argument_is_documented_by_every_display_function():
-    for function in (mv.tokens, mv.attention, mv.heatmap, mv.scatter, mv.predictions):
-        assert inspect.signature(function).parameters["selection"].default is None
+@pytest.mark.parametrize("name", [example.name for example in examples() if example.name != "live"])
+def test_every_display_function_takes_a_selection(name):
+    assert inspect.signature(getattr(mv, name)).parameters["selection"].default is None
+
+
+def test_a_text_box_shares_a_selection_through_a_layout():
+    """Arguments by name of `mv.live` are controls of its function."""
+    shared = mv.Selection()
+    box = mv.live(lambda given: text(), text="a")
+    figure = mv.column(box, selection=shared)
+    assert figure.selection is box.selection is shared
 
 
 def test_figures_of_one_page_share_what_they_were_given():
