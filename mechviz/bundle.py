@@ -12,9 +12,9 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "mechviz.js"
-# With matrices and all that is made of them as well, for figures that hold one: the files of js/src/views/lab.
+# With attention, matrices and all that is made of them as well, for figures that hold one: the files of js/src/views/lab.
 LAB = STATIC / "mechviz-lab.js"
-LAB_KINDS = frozenset({"bench", "heatmap", "lens", "live", "neurons", "predictions"})
+LAB_KINDS = frozenset({"attention", "bench", "heatmap", "lens", "live", "neurons", "predictions"})
 # Either with all of Svelte's runtime as well, for figures that hold a user's component.
 FULL = STATIC / "mechviz-full.js"
 FULL_LAB = STATIC / "mechviz-full-lab.js"

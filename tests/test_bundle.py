@@ -25,7 +25,7 @@ def test_the_larger_views_are_those_of_their_folder():
 
 def test_a_page_carries_the_smallest_bundle_that_draws_it():
     plain, lab = pack_text(bundle_text(BUNDLE)), pack_text(bundle_text(LAB))
-    assert bundle_for(["tokens", "attention"]) == BUNDLE and bundle_for(["tokens", "neurons"]) == LAB
+    assert bundle_for(["tokens", "scatter"]) == BUNDLE and bundle_for(["tokens", "attention"]) == LAB
     assert plain in mv.tokens(WORDS).to_html()
     for view in (neurons(), mv.row(mv.tokens(WORDS), neurons())):
         html = view.to_html()

@@ -103,7 +103,7 @@ BROWSER_FLOORS = [
     ["views/types"],
     ["export/*"],
     ["kernel", "page", "address", "parts/*"],
-    ["views/attentionsheets"],
+    ["views/lab/attentionsheets"],
     ["views/*"],  # and those of views/lab
     ["FigureView"],
     ["mount"],

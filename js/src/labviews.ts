@@ -1,4 +1,4 @@
-/** The larger views, which most figures do without: views/lab. */
+/** The larger views, which figures of text and charts do without: views/lab. */
 import type { Component } from 'svelte';
 import { register } from './mount';
 import type { ViewProps } from './views/types';

@@ -7,7 +7,7 @@ import { labelOf, place, thinned } from '../src/parts/label';
 import { read } from '../src/parts/rowreadout';
 import { Dense, lastColumn, pool } from '../src/pattern/dense';
 import { outweighs, visible } from '../src/pattern/pattern';
-import { modesOf, openHeads, pointedAt, scaleOf } from '../src/views/attention';
+import { modesOf, openHeads, pointedAt, scaleOf } from '../src/views/lab/attention';
 import { position, ticks } from '../src/scale';
 import { emptySelection } from '../src/selection';
 import type { TokensJson } from '../src/views/types';

@@ -237,7 +237,7 @@ def _still(sheet: Sheet, opened: int, quantity: Quantity, title: str) -> str:
 
 
 def _height(width: int, sheet: Sheet, *, several: bool) -> int:
-    """Estimated height in CSS pixels at a width, laid out as js/src/views/attention.svelte does."""
+    """Estimated height in CSS pixels at a width, laid out as js/src/views/lab/attention.svelte does."""
     text, keys, rows, columns = sheet.text, sheet.key_text, len(sheet.stack), sheet.widest
     shown = {id(tokens): tokens for tokens in (text, keys)}.values()
     lines = sum(math.ceil(sum(7.83 * len(t) + 3 for t in tokens.shown) / width) for tokens in shown)

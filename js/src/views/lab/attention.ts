@@ -1,13 +1,13 @@
 /** How what is pointed at becomes a row or a column, and what is said of the numbers. */
-import type { Hover } from '../figure.svelte';
-import type { Focus } from '../parts/heatmap';
-import type { Head } from '../parts/headgrid';
-import type { Direction, Pattern, Tile } from '../pattern/pattern';
-import { tick } from '../number';
-import type { Curve, Scale } from '../scale';
-import type { Selection } from '../selection';
-import { errorOf, type NdArray } from '../wire';
-import { say } from '../words';
+import type { Hover } from '../../figure.svelte';
+import type { Focus } from '../../parts/heatmap';
+import type { Head } from '../../parts/headgrid';
+import type { Direction, Pattern, Tile } from '../../pattern/pattern';
+import { tick } from '../../number';
+import type { Curve, Scale } from '../../scale';
+import type { Selection } from '../../selection';
+import { errorOf, type NdArray } from '../../wire';
+import { say } from '../../words';
 
 export type Mode = Curve | 'row' | 'head';
 

@@ -1,13 +1,13 @@
 /** What mechviz/views/attention.py sends: a sheet for every stack and text, one of which is shown at a time. */
-import { LazyArray } from '../figure.svelte';
-import type { Head } from '../parts/headgrid';
-import type { OverJson, RolesJson, ScoresJson } from '../parts/headscores';
-import type { HeadValues } from '../parts/openhead.svelte';
-import type { Total } from '../parts/rowreadout';
-import type { Scale } from '../scale';
-import type { Selection } from '../selection';
-import type { NdArray } from '../wire';
-import type { FrameJson, TokensJson } from './types';
+import { LazyArray } from '../../figure.svelte';
+import type { Head } from '../../parts/headgrid';
+import type { OverJson, RolesJson, ScoresJson } from '../../parts/headscores';
+import type { HeadValues } from '../../parts/openhead.svelte';
+import type { Total } from '../../parts/rowreadout';
+import type { Scale } from '../../scale';
+import type { Selection } from '../../selection';
+import type { NdArray } from '../../wire';
+import type { FrameJson, TokensJson } from '../types';
 
 export interface AttentionProps {
   frame: FrameJson;
