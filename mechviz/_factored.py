@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ._as_array import as_array, guard
+from ._difference import Subtractable
 from ._pooling import NumpyOps, pool
 from .arrays import to_numpy
 
 BLOCK = 256  # rows whose log-sum-exp is computed, and kept, together
 KEY_BLOCK = 1024  # keys at a time in it: what a processor's cache holds
-ARRAY_LIMIT = 1 << 30  # bytes that np.asarray(pattern) may make: nothing in that call says how much it costs
 
 
-class Factored:
+class Factored(Subtractable):
     """Attention probabilities as the factors of their softmax: memory is O(tokens), any part is computed when asked for.
 
     ``P[h, i, j] = exp(s[h, i, j]) / Σ_j exp(s[h, i, j])`` with ``s = softcap(scale * q[h, i] . k[h // group, j]) + bias``,
@@ -267,8 +268,7 @@ class Factored:
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        heads, queries, keys = self.shape
-        _guard(self.shape, 4 * heads * queries * keys)
+        guard(self.shape)
         return as_array(to_numpy(self.dense(), name="pattern"), dtype, copy)
 
     def __repr__(self) -> str:
@@ -294,16 +294,3 @@ def _bounds(part: slice, length: int, name: str) -> tuple[int, int]:
     if step != 1:
         raise ValueError(f"{name} must be a slice of step 1; got {part}")
     return first, max(first, stop)
-
-
-def _guard(shape: tuple[int, ...], size: int) -> None:
-    if size > ARRAY_LIMIT:
-        raise MemoryError(
-            f"an array of shape {shape} takes {size / 2**30:.1f} GiB (limit {ARRAY_LIMIT / 2**30:.0f} GiB); "
-            "ask for .tile(head, rows, cols), .rows(head, queries), .overview(head, size) or .head(head)"
-        )
-
-
-def as_array(array: np.ndarray, dtype: Any, copy: bool | None) -> np.ndarray:
-    out = array.astype(dtype, copy=False) if dtype is not None else array
-    return out.copy() if copy and out is array else out

@@ -11,12 +11,14 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from ._factored import Factored, as_array, head_names, row_index
+from ._as_array import as_array
+from ._difference import Difference, Subtractable
+from ._factored import Factored, head_names, row_index
 from ._layered import Layered, Unavailable
 from ._pooling import NumpyOps, pool
 from .arrays import to_numpy
 
-__all__ = ["Dense", "Factored", "Pattern", "PatternStack", "Unavailable", "pool"]
+__all__ = ["Dense", "Difference", "Factored", "Pattern", "PatternStack", "Unavailable", "pool"]
 
 
 @runtime_checkable
@@ -59,7 +61,7 @@ class Pattern(Protocol):
         ...
 
 
-class ArrayPattern:
+class ArrayPattern(Subtractable):
     """What a pattern held as an array answers, in any library; `Dense` is numpy's."""
 
     ops: ClassVar[Any] = NumpyOps
@@ -134,6 +136,9 @@ class PatternStack(Layered[Pattern]):
     ``stack[5]`` is the pattern of layer 5, also when other layers have none; iteration goes over the layers that have
     one, in order. A negative number counts from the last of them.
 
+    ``a - b`` is the stack of their differences, layer by layer: of two prompts of one length, of two models, or of a trace
+    with an edit and one without. It is computed where it is looked at, as they are.
+
     Args:
         patterns: The patterns in order, or a mapping from layer to a pattern or to a function that makes it when asked.
         missing: For layers without a pattern, the reason.
@@ -156,3 +161,31 @@ class PatternStack(Layered[Pattern]):
         items = patterns if isinstance(patterns, Mapping) else dict(enumerate(patterns))
         made = {layer: (lambda item=item: item) if isinstance(item, Pattern) else item for layer, item in items.items()}
         super().__init__(made, name="attention pattern", missing=missing, keep=True)
+
+    def __sub__(self, other: Any) -> PatternStack:
+        if not isinstance(other, PatternStack):
+            return NotImplemented
+        mine, theirs = ({*stack.layers, *stack.missing} for stack in (self, other))
+        if mine != theirs:
+            raise ValueError(
+                f"patterns can be taken from those of the same layers; got {sorted(mine)} - {sorted(theirs)}: "
+                "slices pick layers, such as a[:2] - b[:2]"
+            )
+        shared = [layer for layer in self.layers if layer in other.layers]
+        for layer in shared:  # one is enough to see that the texts are not as long
+            try:
+                self._less(other, layer)
+            except Unavailable:
+                continue
+            break
+        return PatternStack(
+            {layer: lambda layer=layer: self._less(other, layer) for layer in shared},
+            missing={**other.missing, **self.missing},
+        )
+
+    def _less(self, other: PatternStack, layer: int) -> Difference:
+        mine, theirs = self[layer], other[layer]
+        try:
+            return Difference(mine, theirs)
+        except ValueError as error:
+            raise ValueError(f"layer {layer}: {error}") from None

@@ -39,6 +39,8 @@ PYTHON_FLOORS = [
         "export",
         "_export_*",
         "pattern",
+        "_as_array",
+        "_difference",
         "_factored",
         "_factor_pack",
         "_factored_pool",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mechviz._as_array as as_array
 import mechviz._factored as factored
 from mechviz.pattern import Dense, Factored, Pattern, PatternStack, Unavailable, pool
 
@@ -112,7 +113,7 @@ def test_array_of_a_pattern_has_a_limit(monkeypatch):
     pattern = Factored(*factors())
     np.testing.assert_array_equal(np.asarray(pattern), pattern.dense())
     assert np.asarray(pattern, dtype=np.float64).dtype == np.float64
-    monkeypatch.setattr(factored, "ARRAY_LIMIT", 1000)
+    monkeypatch.setattr(as_array, "ARRAY_LIMIT", 1000)
     with pytest.raises(MemoryError, match=r"shape \(4, 11, 11\) takes .* ask for .tile\(head, rows, cols\)"):
         np.asarray(pattern)
 

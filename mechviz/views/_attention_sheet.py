@@ -100,7 +100,15 @@ class Sheet:
     @property
     def probabilities(self) -> bool:
         """Whether all rows can be probabilities; what has a softmax of its own makes them so."""
+        if self.difference:
+            return False
         return self.remote or all(summary.probabilities for summary in self.found)
+
+    @property
+    def difference(self) -> str:
+        """What every layer is a difference of: "probability" or "weight"; "" where one is none."""
+        kinds = {layer.difference for layer in self.stack}
+        return "" if "" in kinds else kinds.pop() if len(kinds) == 1 else "weight"
 
     def places(self) -> list[dict[str, Any]]:
         """Where every head stands, and what it is called."""
@@ -204,8 +212,11 @@ def sheet_props(
 
 def _asked_heads(sheet: Sheet) -> dict[str, Any]:
     """Every head with what the kernel is asked about: js/src/pattern/remote.ts."""
-    places, shape = sheet.places(), [len(sheet.text), len(sheet.key_text)]
-    return {"heads": [{**place, "values": {"remote": shape}, "nan": 0, "above": 0, "below": 0} for place in places]}
+    places = sheet.places()
+    values: dict[str, Any] = {"remote": [len(sheet.text), len(sheet.key_text)]}
+    if sheet.difference:
+        values["signed"] = True
+    return {"heads": [{**place, "values": values, "nan": 0, "above": 0, "below": 0} for place in places]}
 
 
 def _sums_to_one(sheet: Sheet) -> dict[str, float] | None:

@@ -49,6 +49,9 @@ class Summary:
 # What can be said of a softmax before its weights are seen.
 PROBABLE = [Summary(low=0.0, high=1.0, finite=True, nan=0, row_sums=(0.0, 1.0), thumb=np.zeros((1, 1)), peak=1.0)]
 
+# What can be said of a difference of two: anything from −1 to 1.
+DIFFERENT = [Summary(low=-1.0, high=1.0, finite=True, nan=0, row_sums=(0.0, 0.0), thumb=np.zeros((1, 1)), peak=1.0)]
+
 
 def summarise(weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None = None) -> Summary:
     """Look at one head, ``[query, key]``; under a causal mask only at key <= query.

@@ -13,7 +13,7 @@ import numpy as np
 
 from mechviz._sink import SinkColumn, has_sink
 from mechviz.arrays import to_numpy
-from mechviz.pattern import Dense, Pattern, PatternStack
+from mechviz.pattern import Dense, Difference, Pattern, PatternStack
 from mechviz.text import Tokens
 
 ACCEPTED = (
@@ -34,6 +34,8 @@ class Layer:
     sink: bool = False  # whether its last key is the sink
     group: int = 1  # heads that share a key head
     window: int | None = None  # keys that a query can see at most, itself among them
+    # What a `Difference` is one of: "probability", or "weight"; "" where it is none.
+    difference: str = ""
 
 
 def check_order(tokens: Any, pattern: Any) -> None:
@@ -73,6 +75,7 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
         own = [None] if len(patterns) == 1 else range(len(patterns))
     groups = [getattr(p, "group", 1) for p in patterns]
     windows = [_window(p) for p in patterns]
+    differences = [_difference(p) for p in patterns]
     # What a saved trace shows when it is opened without torch is then what it showed, to the bit.
     patterns = [getattr(p, "portable", lambda p=p: p)() for p in patterns]
     first = patterns[0].shape
@@ -87,8 +90,8 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
         raise ValueError(f"pattern must have at least one head, query and key; got shape {tuple(first)}")
     sink = any(map(has_sink, patterns))
     shown = [SinkColumn(p) for p in patterns] if sink else patterns
-    given = zip(_numbers(numbers, own), _held(shown), groups, windows, strict=True)
-    return [Layer(n, p, sink, group, window) for n, p, group, window in given]
+    given = zip(_numbers(numbers, own), _held(shown), groups, windows, differences, strict=True)
+    return [Layer(n, p, sink, group, window, less) for n, p, group, window, less in given]
 
 
 def _window(pattern: Pattern) -> int | None:
@@ -96,6 +99,12 @@ def _window(pattern: Pattern) -> int | None:
     window = getattr(pattern, "window", None)
     square = pattern.shape[1] == pattern.shape[2] and not getattr(pattern, "offset", 0)
     return window if window is not None and square and window < pattern.shape[2] else None
+
+
+def _difference(pattern: Pattern) -> str:
+    if not isinstance(pattern, Difference):
+        return ""
+    return "probability" if pattern.of_probabilities else "weight"
 
 
 def rows_of(stack: Sequence[Layer], pattern: Any) -> tuple[list[tuple[str, str]], list[int]]:

@@ -145,11 +145,14 @@ def beyond(head: HeadSource, summary: Summary, limits: tuple[float, float], caus
         return {"above": int(((weights > high) & seen).sum()), "below": int(((weights < low) & seen).sum())}
 
 
-def quantity_of(found: Sequence[Summary], said: Quantity) -> Quantity:
-    """Name, scale and limits of the weights, where neither the array nor the caller says them."""
+def quantity_of(found: Sequence[Summary], said: Quantity, *, difference: str = "") -> Quantity:
+    """Name, scale and limits of the weights, where neither the array nor the caller says them.
+
+    `difference`: what they are differences of ("probability"), "" where they are none.
+    """
     low, high = min(s.low for s in found), max(s.high for s in found)
     probabilities = all(s.probabilities for s in found)
-    negative = said.limits[0] < 0 if said.limits else low < 0
+    negative = said.limits[0] < 0 if said.limits else low < 0 or bool(difference)
     scale = said.scale or ("signed" if negative else "ink")
     limits = said.limits
     if limits is None:
@@ -157,5 +160,6 @@ def quantity_of(found: Sequence[Summary], said: Quantity) -> Quantity:
         limits = (-size, size) if scale == "signed" else (0.0, 1.0) if high <= 1 + 1e-4 else (0.0, high)
     if scale == "signed":
         check_symmetric(limits)
-    name = said.name or ("attention probability" if probabilities else "attention weight")
+    kind = f"difference of attention {difference}" if difference else ""
+    name = said.name or kind or ("attention probability" if probabilities else "attention weight")
     return replace(said, name=name, scale=scale, limits=limits)

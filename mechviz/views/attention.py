@@ -19,7 +19,7 @@ from mechviz.view import View, display
 from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
-from mechviz.views._head_stats import PROBABLE
+from mechviz.views._head_stats import DIFFERENT, PROBABLE, Summary
 from mechviz.views._pattern_remote import Remote
 from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
@@ -126,7 +126,10 @@ def attention(
     said = named(carried_quantity(pattern), name, None, scale, limits)
     read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
     part, opened = open_first(head, sheets, read)
-    quantity = quantity_of([summary for sheet in read for summary in (PROBABLE if sheet.remote else sheet.found)], said)
+    kinds = {sheet.difference for sheet in read}
+    quantity = quantity_of(
+        [summary for sheet in read for summary in _seen(sheet)], said, difference=kinds.pop() if len(kinds) == 1 else ""
+    )
     every = [(sheet, i) for sheet in read for i in range(len(sheet.sources))]  # as the browser counts heads
     said_of_all: dict[str, Any] = {
         "quantity": ", ".join(filter(None, (quantity.name, quantity.unit))),
@@ -178,6 +181,13 @@ def attention(
         selection={"layers": [first.sources[opened].layer], "heads": [first.numbers[first.sources[opened].column]]}
         | ({"texts": [0]} if sheets.texts > 1 else {}),
     )
+
+
+def _seen(sheet: Sheet) -> Sequence[Summary]:
+    """Its heads at a glance; of what stays in the kernel only what is true of all such."""
+    if not sheet.remote:
+        return sheet.found
+    return DIFFERENT if sheet.difference else PROBABLE
 
 
 def _line(every: Sequence[tuple[Sheet, int]], args: dict[str, Any]) -> np.ndarray:

@@ -14,6 +14,8 @@ export type AskKernel = (name: string, args: object, how?: How) => Promise<Answe
 /** What mechviz/views/_attention_sheet.py sends of a head that stays in the kernel. */
 export interface RemoteJson {
   remote: [queries: number, keys: number];
+  /** Weights may be negative: they are differences. */
+  signed?: boolean;
 }
 
 /** Milliseconds after which the reader is told that the kernel is busy, and after which a question is given up. */
@@ -50,7 +52,7 @@ export class Remote implements Pattern {
     readonly reading?: Reading,
   ) {
     [this.queries, this.keys] = json.remote;
-    this.signed = !!reading?.columns?.some((factors) => factors.some((factor) => factor < 0));
+    this.signed = !!json.signed || !!reading?.columns?.some((factors) => factors.some((factor) => factor < 0));
     this.#key = reading && keyOf(reading, heads);
     this.#tiles = new Tiles(
       this.queries,
