@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -25,20 +25,23 @@ class Unembedding:
         scales: What multiplies the input of each, and the logits at the end: one more than there are modules.
         softcap: ``c``, or None.
         vocab: How many of the columns the model keeps.
+        casts: The dtype that the model casts the input of each module to; None, or nothing, where it does not.
     """
 
     modules: tuple[str, ...]
     scales: tuple[float, ...]
     softcap: float | None
     vocab: int
+    casts: tuple[torch.dtype | None, ...] = field(default=(), kw_only=True)
 
     def prepare(self, model: nn.Module, stream: torch.Tensor) -> torch.Tensor:
         """What the last module is given, ``[position, d_model]``, for a stream ``[position, d_model]``."""
         x = stream[None]  # [1, position, d_model]
-        for name, scale in zip(self.modules[:-1], self.scales, strict=False):
-            x = first_tensor((model.get_submodule(name)(_scaled(x, scale)),), {})
+        casts = self.casts or (None,) * len(self.modules)
+        for name, scale, cast in zip(self.modules[:-1], self.scales, casts, strict=False):
+            x = first_tensor((model.get_submodule(name)(_cast(_scaled(x, scale), cast)),), {})
             assert x is not None
-        return _scaled(x, self.scales[-2])[0]
+        return _cast(_scaled(x, self.scales[-2]), casts[-1])[0]
 
     def logits(self, model: nn.Module, prepared: torch.Tensor) -> torch.Tensor:
         """Logits ``[position, vocab]``, in the model's dtype, of rows that `prepare` gave."""
@@ -52,6 +55,10 @@ class Unembedding:
         for first in range(0, len(prepared), rows):
             part = slice(first, min(first + rows, len(prepared)))
             yield part, self.logits(model, prepared[part])
+
+
+def _cast(x: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    return x if dtype is None else x.to(dtype)
 
 
 def _scaled(x: torch.Tensor, scale: float) -> torch.Tensor:
@@ -74,13 +81,16 @@ def find_unembedding(
         if factor is None or call.output is None or call.module not in names:
             continue
         out = call.output.reshape(-1, call.output.shape[-1])
+        assert call.input is not None  # it has a factor
+        cast = None if call.input.dtype == stream.dtype else call.input.dtype
         end = _finish(out, logits)
         if end is not None:
             scale, softcap = end
-            return Unembedding((names[call.module],), (factor, scale), softcap, logits.shape[-1])
+            return Unembedding((names[call.module],), (factor, scale), softcap, logits.shape[-1], casts=(cast,))
         rest = find_unembedding(names, calls[start + 1 :], out, logits)
         if rest is not None:
-            return Unembedding((names[call.module], *rest.modules), (factor, *rest.scales), rest.softcap, rest.vocab)
+            modules, scales = (names[call.module], *rest.modules), (factor, *rest.scales)
+            return Unembedding(modules, scales, rest.softcap, rest.vocab, casts=(cast, *rest.casts))
     return None
 
 
@@ -89,7 +99,7 @@ def _factor(given: torch.Tensor, got: torch.Tensor | None) -> float | None:
     if got is None or not got.is_floating_point() or got.numel() != given.numel() or got.shape[-1] != given.shape[-1]:
         return None
     got = got.reshape(given.shape)
-    if torch.equal(given, got):
+    if torch.equal(given.to(got.dtype), got):
         return 1.0
     return _fit(given, got)
 

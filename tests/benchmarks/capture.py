@@ -164,14 +164,16 @@ def compare(length: int, pairs: int, ways: dict[str, Callable[[list[int]], Any]]
             del result
             times[way].append((base, spent))
     print(f"\n{length:,} tokens, {pairs} pairs, {torch.get_num_threads()} thread(s); medians (quartiles)")
-    print(f"{'':12}{'seconds':>24}{'x bare forward':>24}{'kept MB':>10}{'peak MB':>10}")
+    print(f"{'':12}{'seconds':>24}{'x bare forward':>24}{'kept MB':>10}")
     all_bare = [base for pairs_of in times.values() for base, _ in pairs_of]
-    rise = {way: f"{peak(way, length):.0f}" if peaks else "" for way in ("bare", *times)}
-    print(f"{'bare':12}{middle(all_bare):>24}{'':>24}{'':>10}{rise['bare']:>10}")
+    print(f"{'bare':12}{middle(all_bare):>24}")
     for way, measured in times.items():
         ratio = middle(spent / base for base, spent in measured)
         spent = middle(spent for _, spent in measured)
-        print(f"{way:12}{spent:>24}{ratio:>24}{bytes_kept[way] / 2**20:>10.1f}{rise[way]:>10}", flush=True)
+        print(f"{way:12}{spent:>24}{ratio:>24}{bytes_kept[way] / 2**20:>10.1f}", flush=True)
+    if peaks:
+        rise = ", ".join(f"{way} {peak(way, length):.0f}" for way in ("bare", *times))
+        print(f"peak MB: {rise}", flush=True)
 
 
 def long(length: int) -> None:
