@@ -80,7 +80,7 @@ def settled(model: nn.Module, found: dict[str, Structure]) -> bool:
 
 
 def make_of(model: nn.Module) -> str:
-    """A hash of everything about a model but its weights: class, versions, config, and each module with its plain settings."""
+    """A hash of everything about a model but its weights: class, versions, config, and each module with its plain settings and dtypes."""
     config: Any = getattr(model, "config", None)
     digest = hashlib.sha256(f"{transformers.__version__} {torch.__version__}".encode())
     digest.update(
@@ -88,7 +88,7 @@ def make_of(model: nn.Module) -> str:
     )
     for name, module in model.named_modules():
         kind = type(module)
-        shapes = [(key, tuple(p.shape)) for key, p in module.named_parameters(recurse=False)]
+        shapes = [(key, tuple(p.shape), str(p.dtype)) for key, p in module.named_parameters(recurse=False)]
         digest.update(f"{name} {kind.__module__}.{kind.__qualname__} {shapes} {_plain(vars(module))}".encode())
     return digest.hexdigest()
 
