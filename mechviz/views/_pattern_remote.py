@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import index
 from typing import Any
 
 import numpy as np
 
+from mechviz._one_thread import one_thread
 from mechviz._reading import Reading, steps
 from mechviz.pattern import Pattern
 
 # A question is answered in parts of about this long, so that another never waits for longer.
 SLICE = 0.04
-# Readings whose factors are kept: a browser sends them once.
+# Readings whose factors are kept, since a browser sends them once; and answers that go on where they stopped.
 _KEPT = 8
 
 
@@ -30,23 +32,33 @@ class Remote:
     def __init__(self, heads: Sequence[tuple[Pattern, int]]) -> None:
         self._heads = heads
         self._factors: OrderedDict[str, tuple[np.ndarray | None, np.ndarray | None]] = OrderedDict()
+        # Answers that were stopped, and their next rows: a row of cells ends within a block of queries, whose other half
+        # would be computed again.
+        self._begun: OrderedDict[str, tuple[int, Iterator[tuple[int, np.ndarray]]]] = OrderedDict()
 
     def answers(self) -> dict[str, Any]:
         """By name, as `mechviz.view.View.of` takes them."""
-        return {"cells": self.cells, "line": self.line, "peak": self.peak}
+        return {"cells": _alone(self.cells), "line": _alone(self.line), "peak": _alone(self.peak)}
 
     def cells(self, args: Mapping[str, Any]) -> Any:
         """Rows of cells from ``args["from"]``, as many as are done in a while; the browser asks for the rest."""
         reading = self._reading(args)
         if reading is None:
             return {"unknown": True}
-        rows, cols = _edges(args["rows"]), _edges(args["cols"])
         until = time.perf_counter() + SLICE
+        first, name = index(args["from"]), _name(args)
+        at, bands = self._begun.pop(name, (-1, iter(())))
+        if at != first:
+            at, bands = first, reading.bands(_edges(args["rows"])[first:], _edges(args["cols"]), args["pooling"])
         found = []
-        for _, cells in reading.bands(rows[index(args["from"]) :], cols, args["pooling"]):
+        for _, cells in bands:
             found.append(cells)
+            at += len(cells)
             if time.perf_counter() > until:
+                self._begun[name] = at, bands
                 break
+        while len(self._begun) > _KEPT:
+            self._begun.popitem(last=False)
         return {}, [np.concatenate(found)]
 
     def line(self, args: Mapping[str, Any]) -> Any:
@@ -84,6 +96,21 @@ class Remote:
             return None
         self._factors.move_to_end(said["key"])
         return Reading(heads, *self._factors[said["key"]], said["combine"])
+
+
+def _name(args: Mapping[str, Any]) -> str:
+    """Equal for questions about the same cells, whichever rows of them."""
+    reading = args.get("reading") or {}
+    asked = [args["heads"], reading.get("key"), reading.get("combine"), args["pooling"], args["rows"], args["cols"]]
+    return json.dumps(asked)
+
+
+def _alone(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
+    def alone(args: Mapping[str, Any]) -> Any:
+        with one_thread():
+            return answer(args)
+
+    return alone
 
 
 def _factors(sent: str | None, count: int) -> np.ndarray | None:
