@@ -23,6 +23,7 @@ PYTHON_FLOORS = [
         "version",
         "bundle",
         "worker",
+        "_one_thread",
         "selection",
         "sites",
         "arrays",
