@@ -17,7 +17,7 @@ from mechviz._reading import Reading, steps
 from mechviz.pattern import Pattern
 
 # A question is answered in parts of about this long, so that another never waits for longer.
-SLICE = 0.04
+SLICE = 0.025
 # Readings whose factors are kept, since a browser sends them once; and answers that go on where they stopped.
 _KEPT = 8
 
