@@ -273,6 +273,13 @@ def test_errors_name_the_argument_and_what_came(tokens, pattern, more, error, sa
 # --- causal
 
 
+def test_a_head_can_be_drawn_as_lines_at_first():
+    assert props(mv.attention(["a", "b"], np.eye(2), drawing="lines"))["drawing"] == "lines"
+    assert props(mv.attention(["a", "b"], np.eye(2)))["drawing"] == "map"
+    with pytest.raises(ValueError, match="drawing must be one of map, lines; got 'curves'"):
+        mv.attention(["a", "b"], np.eye(2), drawing="curves")  # type: ignore[arg-type]
+
+
 def test_causal_is_found_out_and_can_be_said():
     full = softmax(2, N, N, causal=False)
     assert props(mv.attention(WORDS, full))["causal"] is False

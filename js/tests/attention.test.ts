@@ -5,6 +5,7 @@ import { page, userEvent } from 'vitest/browser';
 import { Superseded, type Backend } from '../src/backend';
 import { colorAt, lut } from '../src/color';
 import type { Figure, FigureJson } from '../src/figure.svelte';
+import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import { fixed } from '../src/number';
 import type { Selection } from '../src/selection';

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { Backend } from '../src/backend';
 import type { Figure, FigureJson } from '../src/figure.svelte';
+import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import { say, setWords } from '../src/words';
 import type { NdArray } from '../src/wire';

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { FigureJson } from '../src/figure.svelte';
+import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import { framed, keyAt, labelsOf, planOf, queryAt, revealing, zoomed, zoomedAt } from '../src/parts/heatmap';
 import type { TokensJson } from '../src/views/types';

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
 
 _ASKED = "float32 from the kernel, in a file as each head says"
+Drawing = Literal["map", "lines"]
 # Weights of a head too large for a still: pooling them would keep a cell waiting.
 _STILL = 1 << 26
 
@@ -45,6 +46,7 @@ def attention(
     scale: Scale | None = None,
     limits: tuple[float, float] | None = None,
     precision: wire.Precision = "auto",
+    drawing: Drawing = "map",
     title: str = "Attention",
 ) -> View:
     """Attention patterns: every head as a thumbnail, one head large, its rows as coloured text and as numbers.
@@ -102,6 +104,8 @@ def attention(
             long text's ``trace.attention`` it sends a head's queries and keys where these are fewer bytes and give every
             weight to within 1e-3. In a live picture numbers are asked from the kernel and exact all the same; elsewhere
             they say their error.
+        drawing: How a head is drawn large at first: "map", or "lines" between two columns of tokens for its large weights
+            (the key ``l``).
         title: Heads the picture.
 
     A model with attention sinks has one column more, "sink", behind the keys: the part of each row that goes to no token.
@@ -115,13 +119,15 @@ def attention(
         TypeError: `tokens` is no list of strings, `pattern` holds no real numbers or a None, or they are swapped.
         ValueError: `pattern` has another shape than the tokens ask for, layers of several shapes, no layer, head or
             token; `causal` is True for weights above the diagonal; `layers`, `heads`, `head_names`, `head`, `scale`,
-            `limits` or `precision` do not fit.
+            `limits`, `precision` or `drawing` do not fit.
 
     Example:
         >>> pattern = np.tril(np.ones((2, 3, 3))) / np.arange(1, 4)[:, None]  # [head, query, key]
         >>> mv.attention(["The", " cat", " sat"], pattern)
         <mechviz attention 'Attention'>
     """
+    if drawing not in get_args(Drawing):
+        raise ValueError(f"drawing must be one of {', '.join(get_args(Drawing))}; got {drawing!r}")
     sheets = sheets_of(tokens, pattern, key_tokens)
     said = named(carried_quantity(pattern), name, None, scale, limits)
     read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
@@ -134,6 +140,7 @@ def attention(
     said_of_all: dict[str, Any] = {
         "quantity": ", ".join(filter(None, (quantity.name, quantity.unit))),
         "scale": {"ramp": quantity.scale, "limits": list(quantity.limits or (0.0, 1.0))},
+        "drawing": drawing,
     }
 
     def props(live: bool) -> dict[str, Any]:
@@ -257,7 +264,7 @@ def _height(width: int, sheet: Sheet, *, several: bool) -> int:
     pitch = min(57 if width <= 1100 else 78, ((column if beside else width) - 20) // columns)
     grid = 18 + rows * pitch if rows * columns > 1 else 0
     room = (width if narrow else width - column - 30) - 100
-    large = 30 + min(1000, len(text) * min(36, room / len(keys)))
+    large = 58 + min(1000, len(text) * min(36, room / len(keys)))
     side = 60 + 156
     body = grid + side + 20 + large if narrow else max(side + grid, large) if beside else grid + 20 + max(side, large)
     return round(52 + 26 + min(200, 26 * lines) + 18 + body + 44 + 32 * several)

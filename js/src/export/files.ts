@@ -1,5 +1,13 @@
 /** Files that a reader saves from the page, without a server and without the network. */
+import type { Field } from './csv';
 import type { PictureRecord } from './picture';
+
+/** A table of what a view shows: what it is called in a menu and in its file's name; no rows while they are on their way. */
+export interface Table {
+  word: string;
+  name: string;
+  rows(): Iterable<Field[]> | undefined;
+}
 
 /** Hand a file to the reader. */
 export function download(name: string, data: Blob): void {

@@ -65,6 +65,8 @@ export class OpenHead {
     const [first, ...others] = heads ?? [];
     return others.length ? first.read({ combine: this.#combine }, others) : first;
   });
+  /** Each head by itself, where there are several; undefined until all are here. */
+  heads = $derived(this.#heads);
   #remote = $derived(this.pattern instanceof Remote ? this.pattern : undefined);
   /** What went wrong with the last fetch or question. */
   problem = $derived(this.#problem || this.#remote?.problem || '');

@@ -22,6 +22,8 @@ export const STATE = {
   alone: 16,
   /** One fill with the next token: a merged word. */
   glued: 32,
+  /** The first token of a model's answer: a bar before it. */
+  answer: 64,
 } as const;
 export const STATES = Object.keys(STATE) as (keyof typeof STATE)[];
 

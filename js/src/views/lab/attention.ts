@@ -113,7 +113,7 @@ export function exactness(
 }
 
 /** All keys of the view and what they do. */
-export function keysOf(several: boolean, heads: boolean): [key: string, what: string][] {
+export function keysOf(several: boolean, heads: boolean, answers = false): [key: string, what: string][] {
   const texts: [string, string][] = [[', .', say('attention.key.texts')]];
   const grid: [string, string][] = [
     ['[ ]', say('attention.key.heads')],
@@ -134,6 +134,8 @@ export function keysOf(several: boolean, heads: boolean): [key: string, what: st
     ['Esc', say('keys.letGo')],
     ['t', say('attention.key.turn')],
     ['s', say('attention.key.scale')],
+    ...(answers ? [['n p', say('attention.key.answer')] satisfies [string, string]] : []),
+    ['l', say('attention.key.lines')],
     ['m', say('keys.spaces')],
     ...(heads ? grid : []),
     ...(several ? texts : []),

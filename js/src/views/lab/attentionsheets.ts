@@ -44,6 +44,8 @@ export interface AttentionProps {
   scale: Pick<Scale, 'ramp' | 'limits'>;
   /** What every row sums to, if they all do. */
   row_total: Total | null;
+  /** How a head is drawn large at first. */
+  drawing?: 'map' | 'lines';
   /** Index of the head that is shown until another is picked. */
   open: number;
   /** Heads of the sheets before this one: the kernel counts them all. */
@@ -60,7 +62,10 @@ export interface HeadJson extends Head {
 }
 
 /** What mechviz/views/_attention_sheet.py sends of one stack and text. */
-export type SheetJson = Omit<AttentionProps, 'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles'> & {
+export type SheetJson = Omit<
+  AttentionProps,
+  'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles' | 'drawing'
+> & {
   /** Null for a further text whose heads stand where those of the first do; their numbers then are in `values`. */
   heads: HeadJson[] | null;
   /** [head, query, key] */
@@ -69,7 +74,7 @@ export type SheetJson = Omit<AttentionProps, 'frame' | 'quantity' | 'scale' | 'h
   counts?: Record<number, Pick<HeadJson, 'nan' | 'above' | 'below'>>;
 };
 
-export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 'scale' | 'roles'> {
+export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 'scale' | 'roles' | 'drawing'> {
   /** Stack by stack, and in each text by text. */
   sheets: SheetJson[];
   /** Names of the stacks; [""] where there is one. */

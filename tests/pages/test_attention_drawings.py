@@ -1,0 +1,104 @@
+"""A page made in Python: lines between tokens, differences, a model's answer and tables, with the pointer and the keys."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mechviz as mv
+from mechviz.pattern import Dense, PatternStack
+from mechviz.text import as_tokens
+
+pytestmark = pytest.mark.browser
+
+WORDS = ["When", " Mary", " and", " John", " =1+1", " gave"]
+N = len(WORDS)
+
+
+def patterns(seed: int) -> np.ndarray:
+    """``[layer, head, query, key]``"""
+    scores = np.where(np.tri(N) > 0, np.random.default_rng(seed).normal(0, 2, (2, 2, N, N)), -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def shown(opened, tmp_path):
+    def show(*args, **options):
+        opened.open(mv.attention(*args, **options).save(tmp_path / "page.html"))
+        return opened.page
+
+    yield show
+    assert opened.errors == [] and opened.foreign == []
+
+
+def texts(page, selector: str) -> list[str]:
+    return [" ".join(text.split()) for text in page.locator(selector).all_text_contents()]
+
+
+def saved(page, word: str) -> list[list[str]]:
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name=word, exact=True).click()
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_lines_say_the_weights_at_their_ends_and_a_click_picks(shown):
+    weights = patterns(0)
+    page = shown(WORDS, weights, head="L1H1")
+    page.locator(".map").focus()
+    page.keyboard.press("l")
+    row = weights[1, 1, 4]
+    page.locator(".lines .label.end").nth(4).hover(force=True)
+    drawn = row[: 4 + 1][row[:5] >= 0.01]
+    assert sorted(texts(page, ".lines .number")) == sorted(f"{v:.4f}" for v in drawn)
+    box = page.locator(".lines .label:not(.end)").nth(0).bounding_box()
+    page.mouse.click(box["x"] + 4, box["y"] + 4)
+    page.mouse.move(5, 5)
+    read = weights[1, 1, :, 0]
+    assert sorted(texts(page, ".lines .number")) == sorted(f"{v:.4f}" for v in read[read >= 0.01])
+    lower = weights[1, 1][np.tri(N) > 0]
+    assert f"{(lower >= 0.05).sum()} lines: weight ≥ 0.05" in page.locator(".rule").inner_text()
+
+
+def test_a_difference_of_two_stacks_is_drawn_signed(shown):
+    a, b = patterns(0), patterns(1)
+    page = shown(WORDS, PatternStack(list(map(Dense, a))) - PatternStack(list(map(Dense, b))), drawing="lines")
+    assert "difference of attention probability" in page.locator("figure").first.inner_text()
+    page.locator(".lines .label.end").nth(5).hover(force=True)
+    row = (a - b)[0, 0, 5]
+    size = np.abs(a - b).max()
+    expected = [f"{v:.4f}".replace("-", "−") for v in row if abs(v) >= size / 100]
+    assert sorted(texts(page, ".lines .number")) == sorted(expected)
+    assert "1 other key, sum" in page.locator("section[aria-label=read-out]").inner_text()
+
+
+def test_the_tokens_of_an_answer_one_by_one(shown):
+    tokens = dataclasses.replace(as_tokens(WORDS), prompt=4)
+    page = shown(tokens, patterns(0))
+    page.locator(".map").focus()
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    assert "answer token 2 of 2" in texts(page, ".answer span")
+    assert "gave 5 reads from" in " ".join(texts(page, "section[aria-label=read-out] .head"))
+    assert page.locator(".map .boundary").count() == 1 and texts(page, "[data-answer]") == ["=1+1"]
+
+
+def test_tables_hold_the_numbers_and_run_nothing(shown):
+    weights = patterns(0)
+    page = shown(WORDS, weights, head="L0H1")
+    names, *rows = saved(page, "CSV, the row")
+    assert names[:3] == ["head", "quantity", "query"] and [row[0] for row in rows] == ["L0H1"] * N
+    np.testing.assert_allclose([float(row[6]) for row in rows], weights[0, 1, 5], atol=1e-8)
+    assert [row[5] for row in rows][4] == "·=1+1"
+    corner, *matrix = saved(page, "CSV, the map")
+    assert corner[0].startswith("L0H1; attention probability") and corner[2:] == [
+        f"{i} {w.replace(' ', '·')}" for i, w in enumerate(WORDS)
+    ]
+    found = [[float(cell) if cell else np.nan for cell in row[2:]] for row in matrix]
+    np.testing.assert_array_equal(np.float32(found), np.where(np.tri(N) > 0, weights[0, 1], np.nan))
