@@ -23,6 +23,7 @@ from mechviz.svelte import SvelteError, svelte
 from mechviz.text import Tokens
 from mechviz.version import __version__
 from mechviz.view import View
+from mechviz.views._images import Image
 from mechviz.views.attention import attention
 from mechviz.views.bars import bars
 from mechviz.views.heatmap import heatmap
@@ -44,6 +45,7 @@ __all__ = [
     "Edit",
     "Feature",
     "Head",
+    "Image",
     "Model",
     "Neuron",
     "Residual",

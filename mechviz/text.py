@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import Any, overload
 
 from mechviz._bytes import spell
+from mechviz._patches import Patches, behind, checked, kept
 from mechviz._visible import hidden, prose, visible
 
-__all__ = ["Tokens", "as_tokens", "visible"]
+__all__ = ["Patches", "Tokens", "as_tokens", "visible"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,6 +44,9 @@ class Tokens(Sequence[str]):
             position. None where nothing is known of an answer. Slices and sums keep it right.
         vocabulary: the tokenizer that the ids belong to, with which views spell other ids (`mechviz.lens`,
             `mechviz.predictions`); None where it is not known. It is not saved, nor pickled.
+        patches: which positions are patches of images: ``(start, rows, columns)`` for each image, whose patches stand row
+            by row from position ``start`` on. Views draw them as the image's rows and columns. A slice keeps those that
+            lie in it whole.
 
     Example:
         >>> tokens = as_tokens(["When", " Mary", "\n"])
@@ -61,6 +65,7 @@ class Tokens(Sequence[str]):
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
     prompt: int | None = field(default=None, compare=False)
     vocabulary: Any = field(default=None, compare=False)
+    patches: tuple[Patches, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.label)
@@ -76,6 +81,7 @@ class Tokens(Sequence[str]):
             set_(self, "prompt", index(self.prompt))
             if not 0 <= self.prompt <= n:
                 raise ValueError(f"prompt must be a number of positions, 0 to {n}; got {self.prompt}")
+        set_(self, "patches", checked(self.patches, n))
         if hidden("".join(self.label)):
             set_(self, "label", tuple(map(visible, self.label)))
         try:
@@ -164,9 +170,14 @@ class Tokens(Sequence[str]):
         return tuple(spans)
 
     def to_props(self) -> dict[str, Any]:
-        """Plain JSON for the browser: text (as `shown`), label, group, special, role, ids, piece, one list each; prompt."""
+        """Plain JSON for the browser: text (as `shown`), label, group, special, role, ids, piece, one list each; prompt.
+
+        And patches, where there are some.
+        """
         props: dict[str, Any] = {"text": list(self.shown), "ids": None if self.ids is None else list(self.ids)}
         props["prompt"] = self.prompt
+        if self.patches:
+            props["patches"] = [list(one) for one in self.patches]
         return props | {name: list(getattr(self, name)) for name in ("label", "group", "special", "role", "piece")}
 
     def __len__(self) -> int:
@@ -181,10 +192,11 @@ class Tokens(Sequence[str]):
             return self.label[at]
         columns: dict[str, Any] = {name: None if (c := getattr(self, name)) is None else c[at] for name in _COLUMNS}
         columns["group"] = _renumber(self.group[at])
-        kept = range(len(self))[at]
-        known = self.prompt is not None and kept.step > 0
-        prompt = sum(k < self.prompt for k in kept) if known else None  # type: ignore[operator]
-        return Tokens(**columns, provenance=self.provenance, prompt=prompt, vocabulary=self.vocabulary)
+        left = range(len(self))[at]
+        known = self.prompt is not None and left.step > 0
+        prompt = sum(k < self.prompt for k in left) if known else None  # type: ignore[operator]
+        more: dict[str, Any] = {"vocabulary": self.vocabulary, "patches": kept(self.patches, left)}
+        return Tokens(**columns, provenance=self.provenance, prompt=prompt, **more)
 
     def __add__(self, other: Tokens) -> Tokens:
         """Put two texts one after the other. Of the provenance, what both agree on is kept."""
@@ -199,7 +211,8 @@ class Tokens(Sequence[str]):
         both = {key: value for key, value in self.provenance.items() if key in theirs and theirs[key] == value}
         prompt = self.prompt if other.prompt is None else len(self) + other.prompt  # the last answer counts
         same = self.vocabulary if self.vocabulary is other.vocabulary else None
-        return Tokens(**columns, provenance=both, prompt=prompt, vocabulary=same)
+        patches = self.patches + behind(other.patches, len(self))
+        return Tokens(**columns, provenance=both, prompt=prompt, vocabulary=same, patches=patches)
 
     def __repr__(self) -> str:
         n = len(self)
@@ -208,10 +221,11 @@ class Tokens(Sequence[str]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled.
-        return Tokens, (*(getattr(self, name) for name in _COLUMNS), dict(self.provenance), self.prompt)
+        columns = (getattr(self, name) for name in _COLUMNS)
+        return Tokens, (*columns, dict(self.provenance), self.prompt, None, self.patches)
 
 
-_COLUMNS = tuple(f.name for f in fields(Tokens) if f.name not in ("provenance", "prompt", "vocabulary"))
+_COLUMNS = tuple(f.name for f in fields(Tokens) if f.name not in ("provenance", "prompt", "vocabulary", "patches"))
 
 
 def _renumber(group: Sequence[int]) -> tuple[int, ...]:

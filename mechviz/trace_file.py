@@ -140,6 +140,8 @@ class _Arrays:
 def manifest_of(tokens: Tokens, n_layers: int, quantity: Quantity | None) -> dict[str, Any]:
     """The start of a manifest; the writer fills in what it saves."""
     fields = ("label", "text", "group", "special", "role", "ids", "n_bytes", "piece", "prompt")
+    if tokens.patches:  # files without images open in what knows none
+        fields = (*fields, "patches")
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -29,6 +29,7 @@ PYTHON_FLOORS = [
         "arrays",
         "text",
         "_bytes",
+        "_patches",
         "_visible",
         "_vocabulary",
         "layouts",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 import mechviz as mv
-from mechviz._head_scores import SCORES
+from mechviz._head_scores import PATCH_SCORES, SCORES
 from mechviz.analysis import HeadScores, head_scores
 from mechviz.pattern import Dense, PatternStack
+from mechviz.text import as_tokens
 
 WORDS = ["<s>", "a", "b", "c", "a", "b", "c"]
 
@@ -73,6 +75,62 @@ def test_known_heads():
     rest = head_scores(induction[None], WORDS, with_first=False)
     assert (rest.induction[0, 0], rest.previous[0, 0]) == (1, 0)
     assert np.isnan(rest.first).all()
+
+
+def patches_by_hand(weights: np.ndarray, tokens, with_first: bool) -> list[float]:
+    """Same row, same column and distance, one weight at a time."""
+    place = {}
+    for image, (start, rows, columns) in enumerate(tokens.patches):
+        place |= {start + r * columns + c: (image, r, c) for r in range(rows) for c in range(columns)}
+    found: list[list[float]] = [[], [], []]
+    for q, (image, r, c) in place.items():
+        row = [float(p) for p in weights[q]]
+        if not with_first:
+            rest = sum(row[1:])
+            row = [0.0, *(p / rest for p in row[1:])]
+        read = {k: there for k, there in place.items() if there[0] == image}
+        found[0].append(sum(row[k] for k, there in read.items() if there[1] == r))
+        found[1].append(sum(row[k] for k, there in read.items() if there[2] == c))
+        mass = sum(row[k] for k in read)
+        found[2].append(sum(row[k] * math.dist((r, c), there[1:]) for k, there in read.items()) / mass)
+    return [sum(values) / len(values) for values in found]
+
+
+@pytest.mark.parametrize("with_first", [True, False])
+@pytest.mark.parametrize("side", [3, 18])  # 18: more than one block of rows
+def test_scores_of_patches_equal_a_plain_loop(side, with_first, monkeypatch):
+    monkeypatch.setattr("mechviz._head_scores.CELLS", 1 << 16)
+    patches = [(1, side, side), (side * side + 3, 2, 5)]
+    n = side * side + 15
+    tokens = dataclasses.replace(as_tokens([str(i) for i in range(n)]), patches=patches)
+    scores = np.random.default_rng(0).normal(0, 1.5, (2, n, n))
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    got = head_scores(weights, tokens, with_first=with_first)
+    for head in range(2):
+        for name, expected in zip(PATCH_SCORES, patches_by_hand(weights[head], tokens, with_first), strict=True):
+            np.testing.assert_allclose(getattr(got, name)[0, head], expected, rtol=1e-5)
+    assert got.values("patch_distance").shape == (2,)
+
+
+def test_known_heads_of_patches():
+    rows, columns = 3, 4
+    r, c = np.divmod(np.arange(12), columns)
+    same_row, same_column = r[:, None] == r, c[:, None] == c
+    right = np.eye(12)[np.minimum(np.arange(12) + 1, r * columns + columns - 1)]  # the patch to the right, if there is one
+    tokens = dataclasses.replace(as_tokens([str(i) for i in range(12)]), patches=[(0, rows, columns)])
+    heads = np.stack([same_row / columns, same_column / rows, np.eye(12), right])
+    got = head_scores(heads, tokens)
+    np.testing.assert_allclose(got.patch_row[0], [1, 1 / 3, 1, 1])
+    np.testing.assert_allclose(got.patch_column[0], [1 / 4, 1, 1, 1 / 4], atol=1e-7)
+    np.testing.assert_allclose(got.patch_distance[0], [1.25, 8 / 9, 0, 3 / 4])  # |Δ| in a row of 4: 20 / 16; of 3: 8 / 9
+    # What reads nothing of the image has no distance from it; text has no scores of patches.
+    elsewhere = np.zeros((1, 13, 13))
+    elsewhere[:, :, 0] = 1
+    text = dataclasses.replace(as_tokens([str(i) for i in range(13)]), patches=[(1, rows, columns)])
+    got = head_scores(elsewhere, text)
+    assert got.patch_row[0, 0] == 0 and np.isnan(got.patch_distance[0, 0])
+    assert np.isnan(head_scores(heads, list("abcdefghijkl")).patch_row).all()
+    assert np.isnan(head_scores(heads).patch_distance).all()
 
 
 def test_layers_without_patterns_and_of_other_widths():

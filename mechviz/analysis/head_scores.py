@@ -16,7 +16,8 @@ from mechviz.sites import Head
 from mechviz.text import as_tokens
 
 # Of scores that are no weights, which lie between 0 and 1.
-_UNITS = {"entropy": "nats", "distance": "tokens"}
+_UNITS = {"entropy": "nats", "distance": "tokens", "patch_distance": "patches"}
+_NAMES = _head_scores.SCORES + _head_scores.PATCH_SCORES
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class HeadScores:
         duplicate: Weight on earlier copies of the query's token ("duplicate-token score"), over queries that have one.
         induction: Weight on the tokens that followed earlier copies of the query's token ("prefix-matching score"),
             over queries that have one.
+        patch_row: Of queries that are patches of an image: weight on the patches of their row, themselves among them. NaN,
+            as the next two are, where `tokens` say of no patches (``tokens.patches``).
+        patch_column: The same for their column.
+        patch_distance: Mean distance from the query of the patches of its image that it reads, in patches (Euclidean): text
+            beside the image does not count, nor do queries with less than a thousandth on the image.
         with_first: Whether the first key was counted.
         missing: Layers without a pattern, and why.
         queries: How many queries were read of how many, where they are a sample; else None.
@@ -49,6 +55,9 @@ class HeadScores:
     first: np.ndarray
     duplicate: np.ndarray
     induction: np.ndarray
+    patch_row: np.ndarray
+    patch_column: np.ndarray
+    patch_distance: np.ndarray
     with_first: bool
     missing: Mapping[int, str] = field(default_factory=dict)
     queries: tuple[int, int] | None = None
@@ -64,8 +73,8 @@ class HeadScores:
         Raises:
             ValueError: there is no such score.
         """
-        if name not in _head_scores.SCORES:
-            raise ValueError(f"name must be one of {', '.join(_head_scores.SCORES)}; got {name!r}")
+        if name not in _NAMES:
+            raise ValueError(f"name must be one of {', '.join(_NAMES)}; got {name!r}")
         return getattr(self, name)[self._there]
 
     def to_plotly(self, name: str = "induction", theme: Literal["light", "dark"] = "light") -> Any:
@@ -75,8 +84,8 @@ class HeadScores:
             ModuleNotFoundError: Plotly is not installed.
             ValueError: there is no such score, or `theme` is neither "light" nor "dark".
         """
-        if name not in _head_scores.SCORES:
-            raise ValueError(f"name must be one of {', '.join(_head_scores.SCORES)}; got {name!r}")
+        if name not in _NAMES:
+            raise ValueError(f"name must be one of {', '.join(_NAMES)}; got {name!r}")
         values = getattr(self, name)
         return matrix(
             values,
@@ -104,8 +113,8 @@ def head_scores(
     Args:
         patterns: ``trace.attention``, one pattern, a list of patterns, or an array ``[head, query, key]`` or
             ``[layer, head, query, key]`` of probabilities.
-        tokens: What was read: `Tokens`, or a list of strings. Without it `duplicate` and `induction` are NaN; so are
-            they, `distance`, `previous` and `current` where queries and keys are not the same tokens.
+        tokens: What was read: `Tokens`, or a list of strings. Without it `duplicate`, `induction` and the scores of patches
+            are NaN; so are they, `distance`, `previous` and `current` where queries and keys are not the same tokens.
         with_first: False takes the first key, where many heads rest, out of every row and divides by what is left; rows
             of which less than a thousandth is left do not count.
         queries: Read only so many queries, evenly spaced, of a context too long to wait for all; the scores are then
@@ -129,17 +138,18 @@ def head_scores(
     stack = _stack(patterns)
     read = dict(stack.items())
     most = max((pattern.shape[0] for pattern in read.values()), default=0)
-    scores = np.full((len(_head_scores.SCORES), len(read), most), np.nan)
+    scores = np.full((len(_NAMES), len(read), most), np.nan)
     sampled = None
     for row, pattern in enumerate(read.values()):
         heads, length, keys = pattern.shape
         known = tokens is not None and length == keys
-        ids = _head_scores.numbers_of(as_tokens(tokens, length=keys)) if known else None
+        text = as_tokens(tokens, length=keys) if known else None
+        ids, places = (_head_scores.numbers_of(text), _head_scores.places_of(text)) if text else (None, None)
         chosen = None if queries is None or queries >= length else _head_scores.sample(length, queries)
         sampled = sampled if chosen is None else (len(chosen), length)
-        found = _head_scores.scores_of(pattern, ids=ids, queries=chosen)
-        scores[:, row, :heads] = found[0 if with_first else 1]
-    named = dict(zip(_head_scores.SCORES, scores, strict=True))
+        found = _head_scores.scores_of(pattern, ids=ids, queries=chosen, places=places)[0 if with_first else 1]
+        scores[: len(found), row, :heads] = found
+    named = dict(zip(_NAMES, scores, strict=True))
     return HeadScores(tuple(read), **named, with_first=with_first, missing=dict(stack.missing), queries=sampled)
 
 

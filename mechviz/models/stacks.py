@@ -22,7 +22,7 @@ from .encode import Encoded, encode
 from .fingerprint import fingerprint
 from .keeping_stacks import keepers, wanted_of_stacks
 from .known import settled, structures_of
-from .patches import tokens_of_inputs
+from .patches import tokens_of_inputs, with_patches
 from .stack_trace import Side, StackTrace
 from .structure import PROBE_LENGTH, Stack, Structure
 from .tape import Tape
@@ -210,7 +210,10 @@ def _split(
         name = next((key for key, x in inputs.items() if x is ids), "")
         encoded = Encoded(ids[0].tolist() if ids is not None else [0] * length, texts.get(name))
         tokens = model._tokens(encoded, weights, edits)
-        tokens = tokens if ids is not None else tokens_of_inputs(model.module, length, inputs, tokens.provenance)
+        if ids is None:
+            tokens = tokens_of_inputs(model.module, length, inputs, tokens.provenance)
+        else:
+            tokens = with_patches(tokens, model.module, inputs)
         tokens = dataclasses.replace(tokens, provenance={**tokens.provenance, "model": side.name})
         traces[stack.name] = StackTrace(side, tokens, own)  # type: ignore[arg-type]
         traces[stack.name]._across = kept.across

@@ -23,6 +23,7 @@ class Given:
     tokens: Any
     pattern: Any
     key_tokens: Any
+    image: Any = None
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,18 @@ class Sheets:
         return divmod(i, self.texts)
 
 
-def sheets_of(tokens: Any, pattern: Any, key_tokens: Any) -> Sheets:
+def sheets_of(tokens: Any, pattern: Any, key_tokens: Any, image: Any = None) -> Sheets:
     """Take apart what was given: names first, then texts."""
     if not isinstance(pattern, Mapping):
         check_order(tokens, pattern)
     if isinstance(pattern, Mapping):
-        named = _named(tokens, pattern, key_tokens)
-    elif isinstance(tokens, Mapping) or isinstance(key_tokens, Mapping):
-        raise TypeError(f"pattern must be a dict, too, where tokens or key_tokens are; got a {type(pattern).__name__}")
+        named = _named(tokens, pattern, key_tokens, image)
+    elif any(isinstance(given, Mapping) for given in (tokens, key_tokens, image)):
+        raise TypeError(
+            f"pattern must be a dict, too, where tokens, key_tokens or image are; got a {type(pattern).__name__}"
+        )
     else:
-        named = {"": Given(tokens, pattern, key_tokens)}
+        named = {"": Given(tokens, pattern, key_tokens, image)}
     counts = {name: _count(given) for name, given in named.items()}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name!r} has {'one' if count is None else count}" for name, count in counts.items())
@@ -67,7 +70,7 @@ def read_all(sheets: Sheets, asked: Asked, said: Any) -> list[Sheet]:
     for i, given in enumerate(sheets.given):
         check_order(given.tokens, given.pattern)
         try:
-            found.append(sheet_of(given.tokens, given.pattern, given.key_tokens, asked, said))
+            found.append(sheet_of(given.tokens, given.pattern, given.key_tokens, asked, said, given.image))
         except (TypeError, ValueError) as error:
             where = _where(sheets, i)
             if not where:
@@ -92,11 +95,13 @@ def open_first(head: Any, sheets: Sheets, read: Sequence[Sheet]) -> tuple[int, i
     return part, find_head(head, sheet.sources, sheet.numbers)
 
 
-def _named(tokens: Any, pattern: Mapping[Any, Any], key_tokens: Any) -> dict[str, Given]:
+def _named(tokens: Any, pattern: Mapping[Any, Any], key_tokens: Any, image: Any) -> dict[str, Given]:
     """By name: "cross" is read by the decoder, of the encoder, unless something else is said."""
     if not pattern:
         raise ValueError("pattern must hold at least one pattern by name; got an empty dict")
-    for name, whole in (("tokens", tokens), ("key_tokens", key_tokens)):
+    if image is not None and not isinstance(image, Mapping):
+        raise TypeError(f"image must be a dict by the names of pattern, {', '.join(map(str, pattern))}")
+    for name, whole in (("tokens", tokens), ("key_tokens", key_tokens), ("image", image)):
         unknown = sorted(map(str, set(whole) - set(pattern))) if isinstance(whole, Mapping) else []
         unknown = [n for n in unknown if not (name == "tokens" and n in ("encoder", "decoder"))]
         if unknown:
@@ -118,7 +123,8 @@ def _named(tokens: Any, pattern: Mapping[Any, Any], key_tokens: Any) -> dict[str
             keys = None  # said of the one that needs it
         if keys is None and crosses:
             keys = pick(tokens if isinstance(tokens, Mapping) else None, "encoder", None, required=False)
-        found[name] = Given(pick(tokens, name, "decoder" if crosses else None, required=True), item, keys)
+        read = pick(tokens, name, "decoder" if crosses else None, required=True)
+        found[name] = Given(read, item, keys, (image or {}).get(name))
     return found
 
 
@@ -132,6 +138,8 @@ def _count(given: Given) -> int | None:
         raise ValueError(f"pattern must hold one for each of {len(given.tokens)} texts; got {len(given.pattern)}")
     if given.key_tokens is not None and (not _several(given.key_tokens) or len(given.key_tokens) != len(given.tokens)):
         raise ValueError(f"key_tokens must hold a list for each of {len(given.tokens)} texts")
+    if given.image is not None and (not isinstance(given.image, list | tuple) or len(given.image) != len(given.tokens)):
+        raise ValueError(f"image must hold an image, a list of images or None for each of {len(given.tokens)} texts")
     return len(given.tokens)
 
 
@@ -144,7 +152,8 @@ def _several(tokens: Any) -> bool:
 
 def _split(given: Given, count: int) -> list[Given]:
     keys = [None] * count if given.key_tokens is None else given.key_tokens
-    return [Given(given.tokens[i], given.pattern[i], keys[i]) for i in range(count)]
+    images = [None] * count if given.image is None else given.image
+    return [Given(given.tokens[i], given.pattern[i], keys[i], images[i]) for i in range(count)]
 
 
 def _where(sheets: Sheets, i: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mechviz import wire
-from mechviz._head_scores import SCORES, numbers_of, sample, scores_of
+from mechviz._head_scores import names_of, numbers_of, places_of, sample, scores_of
 from mechviz._sink import SinkColumn
 from mechviz._visible import prose
 from mechviz.arrays import to_numpy
@@ -33,22 +33,20 @@ class Scores:
         self._text, self._causal, self._same = text, causal or stack[0].sink, same_tokens
         heads, queries, keys = (sum(p.shape[0] for p in self._patterns), *self._patterns[0].shape[1:])
         self.cells = heads * queries * keys
-        self.shape = (2, heads, len(SCORES))
+        self._places = places_of(text) if same_tokens else None
+        self.names = names_of(self._places)
+        self.shape = (2, heads, len(self.names))
         # Queries that are read, of how many; None for all.
         some = max(_FEWEST, _SAMPLE // (heads * keys))
         self.sampled = (some, queries) if self.cells > _ALL and queries > some else None
 
     @cached_property
     def values(self) -> np.ndarray:
-        """``[with the first key · without, head, score]`` float64, in the order of `SCORES`."""
+        """``[with the first key · without, head, score]`` float64, in the order of `names`."""
         chosen = sample(self.sampled[1], self.sampled[0]) if self.sampled else None
         ids = numbers_of(self._text) if self._same else None
-        found = [
-            scores_of(
-                p, same_tokens=self._same, ids=ids, queries=chosen, causal=p.causal or (self._causal and self._same)
-            )
-            for p in self._patterns
-        ]
+        given: dict[str, Any] = {"same_tokens": self._same, "ids": ids, "queries": chosen, "places": self._places}
+        found = [scores_of(p, causal=p.causal or (self._causal and self._same), **given) for p in self._patterns]
         return np.concatenate(found, axis=2).transpose(0, 2, 1)
 
     def to_props(self, *, lazy: bool) -> dict[str, Any]:
@@ -57,22 +55,26 @@ class Scores:
             array = wire.Array(lambda: self.values, shape=self.shape, lazy=True)
         else:
             array = wire.Array(self.values)
-        return {"names": list(SCORES), "values": array, "sampled": self.sampled}
+        return {"names": list(self.names), "values": array, "sampled": self.sampled}
 
 
 def over_texts(scores: Sequence[Scores]) -> dict[str, Any] | None:
     """Mean and standard deviation over texts, where their heads are the same; a text without a score does not count."""
-    if len(scores) < 2 or len({s.shape for s in scores}) > 1:
+    if len(scores) < 2 or len({s.shape[:2] for s in scores}) > 1:
         return None
+    most = max(s.shape[2] for s in scores)
 
     @cache
     def found() -> tuple[np.ndarray, np.ndarray]:
-        return mean_and_spread(np.stack([s.values for s in scores]))
+        # A text without an image has no scores of patches.
+        rest = [((0, 0), (0, 0), (0, most - s.shape[2])) for s in scores]
+        padded = [np.pad(s.values, more, constant_values=np.nan) for s, more in zip(scores, rest, strict=True)]
+        return mean_and_spread(np.stack(padded))
 
     late = sum(s.cells for s in scores) > _AT_ONCE
 
     def part(i: int) -> wire.Array:
-        return wire.Array(lambda: found()[i], shape=scores[0].shape, lazy=True) if late else wire.Array(found()[i])
+        return wire.Array(lambda: found()[i], shape=(*scores[0].shape[:2], most), lazy=True) if late else wire.Array(found()[i])
 
     return {"mean": part(0), "spread": part(1), "count": len(scores)}
 

@@ -18,6 +18,7 @@ from mechviz.pattern import Dense, Factored
 from mechviz.text import Tokens, as_tokens, visible
 from mechviz.views._attention_scores import Scores
 from mechviz.views._head_stats import Summary, summarise
+from mechviz.views._images import Placed, images_props, placed
 from mechviz.views._pattern_heads import HeadSource, heads_of, is_causal
 from mechviz.views._pattern_layers import Layer, check_labels, layers_of, missing_of, rows_of
 from mechviz.views._pattern_wire import (
@@ -76,6 +77,7 @@ class Sheet:
     scores: Scores
     rows: list[tuple[str, str]]  # of the grid: name, and why there are no heads
     row_of: list[int]  # of every layer
+    images: list[Placed]  # whose patches are among the tokens
 
     @property
     def widest(self) -> int:
@@ -125,8 +127,11 @@ class Sheet:
         return place
 
 
-def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Quantity) -> Sheet:
+def sheet_of(
+    tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Quantity, image: Any = None
+) -> Sheet:
     """Check one text and its pattern, and look at every head of it."""
+    tokens, key_tokens, images = placed(tokens, key_tokens, image)
     stack = layers_of(pattern, asked.layers)
     rows, row_of = rows_of(stack, pattern if asked.layers is None else None)
     text = as_tokens(tokens)
@@ -171,6 +176,7 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
         scores=Scores(stack, text, causal=causal, same_tokens=same),
         rows=rows,
         row_of=row_of,
+        images=images,
     )
 
 
@@ -207,6 +213,7 @@ def sheet_props(
         "row_total": _sums_to_one(sheet) if remote else row_total(sheet.found),
         "open": opened,
         "offset": offset,
+        **({"images": images_props(sheet.images, lazy=like is not None)} if sheet.images else {}),
     }
 
 

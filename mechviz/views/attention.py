@@ -20,6 +20,7 @@ from mechviz.views._attention_asked import Sheets, first_words, open_first, read
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
 from mechviz.views._head_stats import DIFFERENT, PROBABLE, Summary
+from mechviz.views._images import images_height
 from mechviz.views._pattern_remote import Remote
 from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
@@ -36,6 +37,7 @@ def attention(
     pattern: Any,
     *,
     key_tokens: Any = None,
+    image: Any = None,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     head_names: Sequence[str] | None = None,
@@ -84,6 +86,11 @@ def attention(
             change them in place. A list of any of these, one for each text; a dict of any of these by name.
         key_tokens: The tokens that are read, [key], where they are others than `tokens` (cross-attention); a list or a
             dict of them as `tokens`.
+        image: What the patches among the tokens are of: pixels (numpy, torch, a PIL image) or `Image`, which says of pixels
+            how they were normalised and of patches where they are, if the tokens do not (``tokens.patches``; a trace of a
+            model with images does). A list of them where one text has several; of several texts a list of these, of
+            patterns with names a dict. The row or column that is pointed at is drawn over the image; without `image=`
+            patches are drawn as its rows and columns all the same.
         layers: The true numbers of the layers in `pattern`, such as ``[5]``; by default those of the trace, or 0, 1, …
         heads: The true numbers of the heads, where `pattern` holds some of them.
         head_names: A name for each head instead of "H0", "H1", …
@@ -116,10 +123,11 @@ def attention(
     then shows the largest weight of a square (signed: the one furthest from zero), and says so.
 
     Raises:
-        TypeError: `tokens` is no list of strings, `pattern` holds no real numbers or a None, or they are swapped.
+        TypeError: `tokens` is no list of strings, `pattern` holds no real numbers or a None, or they are swapped; `image` is
+            no picture.
         ValueError: `pattern` has another shape than the tokens ask for, layers of several shapes, no layer, head or
-            token; `causal` is True for weights above the diagonal; `layers`, `heads`, `head_names`, `head`, `scale`,
-            `limits`, `precision` or `drawing` do not fit.
+            token; `causal` is True for weights above the diagonal; `image` has no patches among the tokens; `layers`,
+            `heads`, `head_names`, `head`, `scale`, `limits`, `precision` or `drawing` do not fit.
 
     Example:
         >>> pattern = np.tril(np.ones((2, 3, 3))) / np.arange(1, 4)[:, None]  # [head, query, key]
@@ -128,7 +136,7 @@ def attention(
     """
     if drawing not in get_args(Drawing):
         raise ValueError(f"drawing must be one of {', '.join(get_args(Drawing))}; got {drawing!r}")
-    sheets = sheets_of(tokens, pattern, key_tokens)
+    sheets = sheets_of(tokens, pattern, key_tokens, image)
     said = named(carried_quantity(pattern), name, None, scale, limits)
     read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
     part, opened = open_first(head, sheets, read)
@@ -266,6 +274,7 @@ def _height(width: int, sheet: Sheet, *, several: bool) -> int:
     room = (width if narrow else width - column - 30) - 100
     large = 58 + min(1000, len(text) * min(36, room / len(keys)))
     side = 60 + 156
+    large += images_height(sheet.images, room)
     body = grid + side + 20 + large if narrow else max(side + grid, large) if beside else grid + 20 + max(side, large)
     return round(52 + 26 + min(200, 26 * lines) + 18 + body + 44 + 32 * several)
 

@@ -47,7 +47,11 @@ export interface Score {
   roles?: readonly [number, number];
 }
 
-const UNITS: Record<string, [unit: string, decimals: number]> = { entropy: ['nats', 2], distance: ['tokens', 1] };
+const UNITS: Record<string, [unit: string, decimals: number]> = {
+  entropy: ['nats', 2],
+  distance: ['tokens', 1],
+  patch_distance: ['patches', 1],
+};
 
 /** The scores in `mean` (and their spread), with the first token or without it. */
 export function scoresOf(names: string[], mean: NdArray | undefined, spread?: NdArray, first = true): Score[] {

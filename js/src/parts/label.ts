@@ -1,5 +1,7 @@
 /** Tokens as short labels, for axes, tables and read-outs. */
 import type { TokensJson } from '../views/types';
+import { say } from '../words';
+import { placeOf } from './patches';
 
 export interface Label {
   /** "BOS", "PAD": the role of a special token, set in the sans face. */
@@ -17,8 +19,16 @@ const CHARACTER = 6.62;
 const WIDE =
   /[\u1100-\u115f\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\u{1f000}-\u{3ffff}]/u;
 
-/** The label of a token, cut to `room` columns with an ellipsis; the role of a special token stands for it. */
+/**
+ * The label of a token, cut to `room` columns with an ellipsis; the role of a special token stands for it, and row and
+ * column for a patch of an image, which is no text.
+ */
 export function labelOf(tokens: TokensJson, position: number, room = 10): Label {
+  const place = placeOf(tokens, position);
+  if (place) {
+    const text = `${place.row},${place.column}`;
+    return { role: true, dot: false, text, width: text.length * CHARACTER };
+  }
   const role = tokens.role[position];
   if (role) return { role: true, dot: false, text: role, width: role.length * 7.2 };
   const label = tokens.label[position];
@@ -29,6 +39,11 @@ export function labelOf(tokens: TokensJson, position: number, room = 10): Label 
 
 /** The whole label as plain text, for those who hear it. */
 export function spoken(tokens: TokensJson, position: number): string {
+  const place = placeOf(tokens, position);
+  if (place) {
+    const { image, row, column } = place;
+    return say(tokens.patches!.length > 1 ? 'patch.name.of' : 'patch.name', { image: image + 1, row, column });
+  }
   return `${tokens.role[position] ?? tokens.label[position]} ${position}`;
 }
 

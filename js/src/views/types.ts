@@ -23,6 +23,8 @@ export interface TokensJson {
   piece: string[];
   /** Positions before the model's answer, where there is one. */
   prompt?: number | null;
+  /** Stretches of tokens that are patches of an image, row by row; none where it is all text. */
+  patches?: [start: number, rows: number, columns: number][];
 }
 
 /** The axes that a note is about, as of a selection; none: the whole picture. */

@@ -8,6 +8,7 @@ import type { Curve, Scale } from '../../scale';
 import type { Selection } from '../../selection';
 import { errorOf, type NdArray } from '../../wire';
 import { say } from '../../words';
+import type { AttentionProps } from './attentionsheets';
 
 export type Mode = Curve | 'row' | 'head';
 
@@ -19,6 +20,11 @@ export type Combine = (typeof COMBINES)[number];
 export function modesOf(scale: Pick<Scale, 'ramp' | 'limits'>): Mode[] {
   if (scale.ramp === 'signed') return ['linear', 'sqrt', 'row', 'head'];
   return scale.limits[0] === 0 ? ['linear', 'sqrt', 'log', 'row', 'head'] : ['linear'];
+}
+
+/** A row spreads over hundreds of patches: on a scale to 1 nothing of it would be seen over a picture. */
+export function modeAtFirst({ images, scale }: Pick<AttentionProps, 'images' | 'scale'>): Mode {
+  return images?.some(({ pixels }) => pixels) && modesOf(scale).includes('row') ? 'row' : 'linear';
 }
 
 /** The scale of a mode; `full` is what its end stands for, where it is not the scale's own. */
@@ -61,7 +67,7 @@ export function pointedAt(
   direction: Direction,
   hover: Hover,
   selection: Selection,
-  sizes: { queries: number; keys: number; causal: boolean },
+  sizes: { queries: number; keys: number; causal: boolean; first?: number },
 ): Focus {
   const by = direction === 'by';
   const [own, others] = by ? [sizes.keys, sizes.queries] : [sizes.queries, sizes.keys];
@@ -79,7 +85,12 @@ export function pointedAt(
   // A query picked alone (a token in a text) says nothing about a cell.
   if (picked !== undefined)
     return cell(picked, queries.length && keys.length ? (by ? queries[0] : keys[0]) : undefined);
-  return cell(own - 1, undefined);
+  return cell(by ? own - 1 : (sizes.first ?? own - 1), undefined);
+}
+
+/** The query that is asked about at first, where it is not the last: what stands for a whole image, as ViT's CLS does. */
+export function firstAsked({ tokens, causal, images }: Pick<AttentionProps, 'tokens' | 'causal' | 'images'>) {
+  return images && !causal && tokens.role[0] === 'CLS' ? 0 : undefined;
 }
 
 /** One head's thumbnail, out of all of them. */
@@ -113,7 +124,12 @@ export function exactness(
 }
 
 /** All keys of the view and what they do. */
-export function keysOf(several: boolean, heads: boolean, answers = false): [key: string, what: string][] {
+export function keysOf(
+  several: boolean,
+  heads: boolean,
+  answers = false,
+  images = false,
+): [key: string, what: string][] {
   const texts: [string, string][] = [[', .', say('attention.key.texts')]];
   const grid: [string, string][] = [
     ['[ ]', say('attention.key.heads')],
@@ -137,6 +153,7 @@ export function keysOf(several: boolean, heads: boolean, answers = false): [key:
     ...(answers ? [['n p', say('attention.key.answer')] satisfies [string, string]] : []),
     ['l', say('attention.key.lines')],
     ['m', say('keys.spaces')],
+    ...(images ? [['i', say('attention.key.image')] satisfies [string, string]] : []),
     ...(heads ? grid : []),
     ...(several ? texts : []),
   ];

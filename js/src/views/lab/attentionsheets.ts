@@ -3,6 +3,7 @@ import { LazyArray } from '../../figure.svelte';
 import type { Head } from '../../parts/headgrid';
 import type { OverJson, RolesJson, ScoresJson } from '../../parts/headscores';
 import type { HeadValues } from '../../parts/openhead.svelte';
+import type { ImageJson } from '../../parts/patches';
 import type { Total } from '../../parts/rowreadout';
 import type { Scale } from '../../scale';
 import type { Selection } from '../../selection';
@@ -50,6 +51,8 @@ export interface AttentionProps {
   open: number;
   /** Heads of the sheets before this one: the kernel counts them all. */
   offset?: number;
+  /** Images whose patches are among the tokens. */
+  images?: ImageJson[];
 }
 
 export interface HeadJson extends Head {
