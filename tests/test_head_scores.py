@@ -116,13 +116,17 @@ def test_known_heads_of_patches():
     rows, columns = 3, 4
     r, c = np.divmod(np.arange(12), columns)
     same_row, same_column = r[:, None] == r, c[:, None] == c
-    right = np.eye(12)[np.minimum(np.arange(12) + 1, r * columns + columns - 1)]  # the patch to the right, if there is one
+    right = np.eye(12)[
+        np.minimum(np.arange(12) + 1, r * columns + columns - 1)
+    ]  # the patch to the right, if there is one
     tokens = dataclasses.replace(as_tokens([str(i) for i in range(12)]), patches=[(0, rows, columns)])
     heads = np.stack([same_row / columns, same_column / rows, np.eye(12), right])
     got = head_scores(heads, tokens)
     np.testing.assert_allclose(got.patch_row[0], [1, 1 / 3, 1, 1])
     np.testing.assert_allclose(got.patch_column[0], [1 / 4, 1, 1, 1 / 4], atol=1e-7)
-    np.testing.assert_allclose(got.patch_distance[0], [1.25, 8 / 9, 0, 3 / 4])  # |Δ| in a row of 4: 20 / 16; of 3: 8 / 9
+    np.testing.assert_allclose(
+        got.patch_distance[0], [1.25, 8 / 9, 0, 3 / 4]
+    )  # |Δ| in a row of 4: 20 / 16; of 3: 8 / 9
     # What reads nothing of the image has no distance from it; text has no scores of patches.
     elsewhere = np.zeros((1, 13, 13))
     elsewhere[:, :, 0] = 1

@@ -124,7 +124,9 @@ def test_what_a_text_reads_of_an_image():
     assert (one["query"], one["key"]) == (None, 1)
     (one,) = images(tokens(), pattern(7, 2), key_tokens=["a", "b"])  # the image reads the text
     assert (one["query"], one["key"]) == (1, None)
-    (one,) = images(["a", "b"], pattern(2, 7), key_tokens=list("0123456"), image=mv.Image(RGB, start=1, rows=2, columns=3))
+    (one,) = images(
+        ["a", "b"], pattern(2, 7), key_tokens=list("0123456"), image=mv.Image(RGB, start=1, rows=2, columns=3)
+    )
     assert (one["query"], one["key"]) == (None, 1)
 
 

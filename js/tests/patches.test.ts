@@ -10,7 +10,6 @@ import { mountFigure } from '../src/mount';
 import { labelOf, spoken } from '../src/parts/label';
 import { foldOf } from '../src/parts/patchfold';
 import { placeOf, resampled, shading, sized, walked, weightsOf, type ImageJson } from '../src/parts/patches';
-import type { Selection } from '../src/selection';
 import type { TokensJson } from '../src/views/types';
 import type { Header, NdArray } from '../src/wire';
 
@@ -19,7 +18,6 @@ const N = 1 + ROWS * COLUMNS;
 let abort: AbortController;
 let root: ShadowRoot;
 let figure: Figure;
-let written: Selection[];
 
 beforeEach(async () => {
   await page.viewport(1000, 1200);
@@ -66,14 +64,11 @@ async function show(options: { causal?: boolean; picture?: boolean; image?: Part
     picture: { data: pixels, shape: [200, 300, 3], precision: 'exact' },
   };
   const header: Header = { dtype: 'float32', shape: [], encoding: 'raw', layout: 'dense', exact: true };
-  written = [];
   abort = new AbortController();
   const backend: Backend = {
     live: false,
     load: async (id) => arrays[id],
-    ask: async () => null,
-    writeSelection: (selection) => written.push(selection),
-  } as Backend;
+  };
   const json = {
     layout: { kind: 'view', id: '0' } as const,
     views: {
@@ -141,7 +136,9 @@ function colour(patch: number): { mean: Rgb; opaque: boolean; spread: number } {
   const { width, height } = canvas();
   const [w, h] = [Math.floor(width / COLUMNS), Math.floor(height / ROWS)];
   const box = [(patch % COLUMNS) * w + 4, Math.floor(patch / COLUMNS) * h + 4, w - 8, h - 8] as const;
-  const { data } = canvas().getContext('2d')!.getImageData(...box);
+  const { data } = canvas()
+    .getContext('2d')!
+    .getImageData(...box);
   const mean: Rgb = [0, 0, 0];
   let [least, most, opaque] = [255, 0, true];
   for (let i = 0; i < data.length; i += 4) {
@@ -269,7 +266,9 @@ test('in the text an image is one word; in lists and for those who hear it a pat
   expect(shown).toEqual(['t0', 'image 2 × 3']);
   await userEvent.hover(root.querySelector<HTMLElement>('.tokens [data-i="1"]')!);
   expect(figure.hover).toEqual({});
-  const cells = [...root.querySelectorAll('section[aria-label="read-out"] td.token')].map((td) => td.textContent!.trim());
+  const cells = [...root.querySelectorAll('section[aria-label="read-out"] td.token')].map((td) =>
+    td.textContent!.trim(),
+  );
   expect(cells).toEqual(['1,2', '1,1', '1,0', '0,2', '0,1']);
 });
 
@@ -296,7 +295,11 @@ test('places, walks and sizes', () => {
   expect(sized(IMAGE, 150)).toEqual([150, 100]);
   expect(sized({ ...IMAGE, size: null, columns: 4 }, 100)).toEqual([100, 50]);
   expect(weightsOf(IMAGE, 1, { start: 0, values: [9, 1, 2] })).toEqual({ from: 0, to: 2, values: [1, 2] });
-  expect(weightsOf(IMAGE, 1, { start: 3, values: [5, 6, 7, 8, 9, 9] })).toEqual({ from: 2, to: 6, values: [5, 6, 7, 8] });
+  expect(weightsOf(IMAGE, 1, { start: 3, values: [5, 6, 7, 8, 9, 9] })).toEqual({
+    from: 2,
+    to: 6,
+    values: [5, 6, 7, 8],
+  });
   expect(weightsOf(IMAGE, null, { start: 0, values: [1] }).values).toEqual([]);
 });
 
@@ -312,7 +315,7 @@ test('a text with images folded, and where its positions stand', () => {
 
 test('shading is of what differs from its surroundings, whatever the light', () => {
   const picture = (low: number, high: number): NdArray => ({
-    data: Uint8Array.from({ length: 64 * 64 }, (_, i) => ((i >> 3) + (i >> 9)) % 2 ? high : low),
+    data: Uint8Array.from({ length: 64 * 64 }, (_, i) => (((i >> 3) + (i >> 9)) % 2 ? high : low)),
     shape: [64, 64],
     precision: 'exact',
   });

@@ -74,7 +74,11 @@ def over_texts(scores: Sequence[Scores]) -> dict[str, Any] | None:
     late = sum(s.cells for s in scores) > _AT_ONCE
 
     def part(i: int) -> wire.Array:
-        return wire.Array(lambda: found()[i], shape=(*scores[0].shape[:2], most), lazy=True) if late else wire.Array(found()[i])
+        return (
+            wire.Array(lambda: found()[i], shape=(*scores[0].shape[:2], most), lazy=True)
+            if late
+            else wire.Array(found()[i])
+        )
 
     return {"mean": part(0), "spread": part(1), "count": len(scores)}
 

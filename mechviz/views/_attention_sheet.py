@@ -127,9 +127,7 @@ class Sheet:
         return place
 
 
-def sheet_of(
-    tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Quantity, image: Any = None
-) -> Sheet:
+def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Quantity, image: Any = None) -> Sheet:
     """Check one text and its pattern, and look at every head of it."""
     tokens, key_tokens, images = placed(tokens, key_tokens, image)
     stack = layers_of(pattern, asked.layers)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mechviz import wire
 from mechviz.arrays import to_numpy
-from mechviz.text import Patches, Tokens, as_tokens
+from mechviz.text import Patches, as_tokens
 
 # Pixels of the longer side that travel; larger pictures are made smaller.
 LONGEST = 512

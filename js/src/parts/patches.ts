@@ -65,9 +65,7 @@ export function pointing(
   const { own, other } = startsOf(image, focus.direction);
   if (own !== null && !(held && other !== null)) return { position: own + patch };
   const position = other! + patch;
-  return focus.direction === 'by'
-    ? { query: position, key: focus.subject }
-    : { query: focus.subject, key: position };
+  return focus.direction === 'by' ? { query: position, key: focus.subject } : { query: focus.subject, key: position };
 }
 
 /** The patches of an image that a row or column has weights for (the others are masked), half open, and these. */

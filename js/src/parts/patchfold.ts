@@ -40,7 +40,9 @@ function folded(tokens: TokensJson, patches: [number, number, number][]): Fold {
     position += size;
   }
   const column = <T>(values: T[], word: (rows: number, columns: number) => T): T[] =>
-    at.map((position, i) => (image[i] === undefined ? values[position] : word(patches[image[i]][1], patches[image[i]][2])));
+    at.map((position, i) =>
+      image[i] === undefined ? values[position] : word(patches[image[i]][1], patches[image[i]][2]),
+    );
   const name = (rows: number, columns: number) => say('patch.fold', { rows, columns });
   const group = at.map((position, i) => (image[i] === undefined ? index[tokens.group[position]] : i));
   return {
