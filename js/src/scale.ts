@@ -29,11 +29,24 @@ function bend(curve: Curve, t: number): number {
   return Math.sign(t) * (curve === 'sqrt' ? Math.sqrt(size) : Math.max(0, 1 + Math.log10(size) / DECADES));
 }
 
+/** `position` of one scale, for very many numbers. */
+export function positions(scale: Scale): (value: number) => number {
+  const [low, high] = scale.limits;
+  if (high === low || (scale.curve && scale.curve !== 'linear')) return (value) => position(scale, value);
+  const width = high - low;
+  return (value) => (value - low) / width;
+}
+
+/** The limits, with what rounding explains: a number between them is neither above nor below the scale. */
+export function within({ limits: [low, high] }: Scale): [least: number, most: number] {
+  const slack = 1e-6 * Math.max(Math.abs(low), Math.abs(high));
+  return [low - slack, high + slack];
+}
+
 /** Is the value above (1), below (−1) or within (0) the limits, beyond what rounding explains? */
 export function beyond(scale: Scale, value: number): -1 | 0 | 1 {
-  const [low, high] = scale.limits;
-  const slack = 1e-6 * Math.max(Math.abs(low), Math.abs(high));
-  return value > high + slack ? 1 : value < low - slack ? -1 : 0;
+  const [least, most] = within(scale);
+  return value > most ? 1 : value < least ? -1 : 0;
 }
 
 /** At most four round ticks inside the limits, the ends included where they are the limits. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { beyond, position, ticks, type Scale } from '../src/scale';
+import { beyond, position, positions, ticks, within, type Scale } from '../src/scale';
 import { random } from './random';
 
 const ink: Scale = { ramp: 'ink', limits: [0, 4] };
@@ -53,6 +53,19 @@ test('a bar has two to four ticks: its limits, and round numbers apart from each
       expect(marks[0]).toBe(limits[0] + (curve === 'log' ? 1e-4 * (limits[1] - limits[0]) : 0));
       expect(marks.at(-1)).toBeCloseTo(limits[1], 9);
       expect([...marks].sort((a, b) => a - b)).toEqual(marks);
+    }
+  }
+});
+
+test('positions of very many numbers are those of one', () => {
+  for (const curve of [undefined, 'linear', 'sqrt', 'log'] as const) {
+    for (const limits of [[0, 1], [-2, 2], [3, 3], [0, 0.05]] as [number, number][]) {
+      const scale: Scale = { ramp: limits[0] < 0 ? 'signed' : 'ink', limits, curve };
+      const [at, [least, most]] = [positions(scale), within(scale)];
+      for (const value of [-3, -1, 0, 0.0499, 0.05, 0.05 * (1 + 1e-7), 0.4, 1, 3, 5, Infinity, NaN]) {
+        expect(at(value)).toBe(position(scale, value));
+        expect(!(value >= least && value <= most)).toBe(Number.isNaN(value) || beyond(scale, value) !== 0);
+      }
     }
   }
 });

@@ -4,7 +4,7 @@ import { page, userEvent } from 'vitest/browser';
 import type { FigureJson } from '../src/figure.svelte';
 import '../src/labviews';
 import { mountFigure } from '../src/mount';
-import { framed, keyAt, labelsOf, planOf, queryAt, revealing, zoomed, zoomedAt } from '../src/parts/heatmap';
+import { beside, framed, keyAt, labelsOf, planOf, queryAt, revealing, zoomed, zoomedAt } from '../src/parts/heatmap';
 import type { TokensJson } from '../src/views/types';
 import type { Header, NdArray } from '../src/wire';
 import { random } from './random';
@@ -234,4 +234,28 @@ test('o shows mass instead of the largest weight', async () => {
   map().focus();
   await userEvent.keyboard('o');
   await vi.waitFor(() => expect(axis()).toContain('mass (sum over keys, mean over queries) of 2 × 2 cells'));
+});
+
+test('what a tile leaves of a part is covered once, and nothing else', () => {
+  const next = random(3);
+  const upTo = (n: number) => Math.floor(next() * n);
+  for (let run = 0; run < 300; run++) {
+    const rows = [upTo(20), 20 + upTo(20)] as const;
+    const cols = [upTo(20), 20 + upTo(20)] as const;
+    const step = 1 + upTo(3);
+    const origin = { query: step * upTo(20), key: step * upTo(20) };
+    const tile = { values: new Float32Array(0), rows: 1 + upTo(15), cols: 1 + upTo(15), step, origin };
+    const seen = new Uint8Array(60 * 60);
+    for (const [down, across] of beside(rows, cols, run % 10 ? tile : undefined)) {
+      for (let q = down[0]; q < down[1]; q++) for (let k = across[0]; k < across[1]; k++) seen[q * 60 + k]++;
+    }
+    for (let q = 0; q < 60; q++) {
+      for (let k = 0; k < 60; k++) {
+        const inside = q >= rows[0] && q < rows[1] && k >= cols[0] && k < cols[1];
+        const [r, c] = [(q - origin.query) / step, (k - origin.key) / step];
+        const covered = run % 10 && r >= 0 && r < tile.rows && c >= 0 && c < tile.cols;
+        expect(seen[q * 60 + k]).toBe(inside && !covered ? 1 : 0);
+      }
+    }
+  }
 });

@@ -2,7 +2,7 @@
 import { indexAt, lut, parseColor, type Lut, type Ramp, type Rgb } from '../color';
 import { lastColumn } from '../pattern/dense';
 import type { Tile } from '../pattern/pattern';
-import { beyond, position, type Scale } from '../scale';
+import { positions, within, type Scale } from '../scale';
 
 /** The colours of a theme that cells are drawn with. */
 export interface Palette {
@@ -103,21 +103,22 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, know
   const { lut: table, plate } = look.palette;
   const maxima = known ?? (look.perRow || look.padding ? rowMaxima(tile, look.causal) : undefined);
   const line = new Uint32Array(cells.x[tile.cols]);
+  const [at, [least, most]] = [positions(look.scale), within(look.scale)];
   for (let r = 0; r < tile.rows; r++) {
     const last = look.causal ? lastColumn(tile, r) : tile.cols - 1;
     const first = look.window === undefined ? 0 : firstColumn(tile, r, look.window);
     const [top, bottom] = [cells.y[r], cells.y[r + 1] - cells.gap];
     if (last < first || bottom <= top) continue;
     const special: number[] = [];
-    for (let c = first; c <= last; c++) {
-      const value = scaled(tile.values[r * tile.cols + c], look.perRow, maxima?.[r] ?? 0);
-      const side = beyond(look.scale, value);
-      if (side || Number.isNaN(value)) special.push(c);
-      line.fill(
-        Number.isNaN(value) ? plate : table.packed[indexAt(position(look.scale, value))],
-        cells.x[c],
-        Math.max(cells.x[c], cells.x[c + 1] - cells.gap),
-      );
+    const maximum = maxima?.[r] ?? 0;
+    for (let c = first, x = cells.x[first]; c <= last; c++) {
+      const value = scaled(tile.values[r * tile.cols + c], look.perRow, maximum);
+      const end = cells.x[c + 1] - cells.gap;
+      // Also false where it is not a number.
+      if (!(value >= least && value <= most)) special.push(c);
+      const color = value !== value ? plate : table.packed[indexAt(at(value))];
+      for (; x < end; x++) line[x] = color;
+      x = cells.x[c + 1];
     }
     const [left, right] = [cells.x[first], cells.x[last + 1]];
     if (cells.gap) for (let c = first; c <= last; c++) line.fill(0, cells.x[c + 1] - cells.gap, cells.x[c + 1]);

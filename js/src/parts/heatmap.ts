@@ -153,6 +153,28 @@ export function revealing(plan: Plan, view: Viewport, cell: Partial<Cell>): View
   return { ...view, query: moved('query'), key: moved('key') };
 }
 
+/** What a tile leaves of a part: strips at its sides, all of it where there is no tile or they do not meet. */
+export function beside(rows: Range, cols: Range, tile: Tile | undefined): [rows: Range, cols: Range][] {
+  if (!tile) return [[rows, cols]];
+  const { origin, step } = tile;
+  const [top, bottom] = [Math.max(rows[0], origin.query), Math.min(rows[1], origin.query + tile.rows * step)];
+  const [left, right] = [Math.max(cols[0], origin.key), Math.min(cols[1], origin.key + tile.cols * step)];
+  if (top >= bottom || left >= right) return [[rows, cols]];
+  const strips: [Range, Range][] = [
+    [[rows[0], top], cols],
+    [[bottom, rows[1]], cols],
+    [
+      [top, bottom],
+      [cols[0], left],
+    ],
+    [
+      [top, bottom],
+      [right, cols[1]],
+    ],
+  ];
+  return strips.filter(([down, across]) => down[0] < down[1] && across[0] < across[1]);
+}
+
 const within = (value: number, most: number) => Math.max(0, Math.min(most, value));
 
 /** Left edge of a key's column, or the right edge of the one before it; at an edge where it is out of sight. */
