@@ -63,6 +63,45 @@ def test_cells_come_in_parts_that_make_up_the_whole(pattern, monkeypatch):
     np.testing.assert_allclose(cells[1, 1], pattern.head(1)[9:40, 1:30].sum(1).mean(), atol=1e-6)
 
 
+@pytest.fixture
+def jobs(monkeypatch) -> list:
+    """What a kernel's worker would do while the browser draws, one band of rows at a time."""
+    waiting = []
+    monkeypatch.setattr(_pattern_remote, "SLICE", 0.0)
+    monkeypatch.setattr("mechviz._reading.BYTES", 0)
+    monkeypatch.setattr("mechviz.worker.threaded", lambda: True)
+    monkeypatch.setattr("mechviz.worker.submit", lambda job, *, background: background and waiting.append(job))
+    return waiting
+
+
+def test_the_next_rows_are_computed_while_the_browser_draws(pattern, monkeypatch, jobs):
+    answer = _pattern_remote.Remote([(pattern, 1)]).cells
+    args = {"heads": [0], "rows": edges(0, N, 7), "cols": edges(0, N, 7), "pooling": "max"}
+    _, (first,) = answer({**args, "from": 0})
+    assert len(first) == 36 and len(jobs) == 1  # of 256 rows
+    jobs.pop()()
+    monkeypatch.setattr(Factored, "scores", lambda *_: pytest.fail("computed again"))
+    _, (rest,) = answer({**args, "from": 36})
+    assert len(rest) == 7 and jobs == []
+    monkeypatch.undo()
+    whole = np.zeros((301, 301), np.float32)
+    whole[:N, :N] = pattern.head(1)
+    np.testing.assert_allclose(np.concatenate([first, rest]), whole.reshape(43, 7, 43, 7).max((1, 3)), atol=1e-6)
+
+
+def test_rows_that_could_not_be_computed_ahead_are_computed_when_they_are_asked_for(pattern, monkeypatch, jobs):
+    answer = _pattern_remote.Remote([(pattern, 1)]).cells
+    args = {"heads": [0], "rows": edges(0, N, 7), "cols": edges(0, N, 7), "pooling": "max"}
+    answer({**args, "from": 0})
+    with monkeypatch.context() as broken:
+        broken.setattr(Factored, "scores", lambda *_: 1 / 0)
+        jobs.pop()()
+        with pytest.raises(ZeroDivisionError):
+            answer({**args, "from": 36})
+    _, (rest,) = answer({**args, "from": 36})
+    assert len(rest) == 7
+
+
 def test_rows_columns_and_the_weight_that_a_cell_shows(pattern):
     view, weights = view_of(pattern), pattern.head(2)
     args = {"heads": [2], "reading": None}

@@ -59,7 +59,12 @@ test('a bar has two to four ticks: its limits, and round numbers apart from each
 
 test('positions of very many numbers are those of one', () => {
   for (const curve of [undefined, 'linear', 'sqrt', 'log'] as const) {
-    for (const limits of [[0, 1], [-2, 2], [3, 3], [0, 0.05]] as [number, number][]) {
+    for (const limits of [
+      [0, 1],
+      [-2, 2],
+      [3, 3],
+      [0, 0.05],
+    ] as [number, number][]) {
       const scale: Scale = { ramp: limits[0] < 0 ? 'signed' : 'ink', limits, curve };
       const [at, [least, most]] = [positions(scale), within(scale)];
       for (const value of [-3, -1, 0, 0.0499, 0.05, 0.05 * (1 + 1e-7), 0.4, 1, 3, 5, Infinity, NaN]) {

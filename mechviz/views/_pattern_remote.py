@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mechviz import worker
 from mechviz._one_thread import one_thread
 from mechviz._reading import Reading, steps
 from mechviz.pattern import Pattern
@@ -32,9 +33,7 @@ class Remote:
     def __init__(self, heads: Sequence[tuple[Pattern, int]]) -> None:
         self._heads = heads
         self._factors: OrderedDict[str, tuple[np.ndarray | None, np.ndarray | None]] = OrderedDict()
-        # Answers that were stopped, and their next rows: a row of cells ends within a block of queries, whose other half
-        # would be computed again.
-        self._begun: OrderedDict[str, tuple[int, Iterator[tuple[int, np.ndarray]]]] = OrderedDict()
+        self._begun: OrderedDict[str, _Cells] = OrderedDict()
 
     def answers(self) -> dict[str, Any]:
         """By name, as `mechviz.view.View.of` takes them."""
@@ -45,21 +44,28 @@ class Remote:
         reading = self._reading(args)
         if reading is None:
             return {"unknown": True}
-        until = time.perf_counter() + SLICE
         first, name = index(args["from"]), _name(args)
-        at, bands = self._begun.pop(name, (-1, iter(())))
-        if at != first:
-            at, bands = first, reading.bands(_edges(args["rows"])[first:], _edges(args["cols"]), args["pooling"])
-        found = []
-        for _, cells in bands:
-            found.append(cells)
-            at += len(cells)
-            if time.perf_counter() > until:
-                self._begun[name] = at, bands
-                break
-        while len(self._begun) > _KEPT:
-            self._begun.popitem(last=False)
-        return {}, [np.concatenate(found)]
+        job = self._begun.pop(name, None)
+        if job is None or job.at != first:
+            rows, cols = _edges(args["rows"]), _edges(args["cols"])
+            job = _Cells(first, len(rows) - 1, reading.bands(rows[first:], cols, args["pooling"]))
+        found = job.take()
+        if job.at < job.stop:
+            self._begun[name] = job
+            while len(self._begun) > _KEPT:
+                self._begun.popitem(last=False)
+            if worker.threaded():
+                worker.submit(lambda: self._ahead(name, job), background=True)
+        return {}, [found]
+
+    def _ahead(self, name: str, job: _Cells) -> None:
+        """Compute the next rows while the browser draws these: it will ask for them."""
+        try:
+            if self._begun.get(name) is job:
+                with one_thread():
+                    job.compute()
+        except Exception:  # told to whoever asks for these rows: they are computed anew
+            self._begun.pop(name, None)
 
     def line(self, args: Mapping[str, Any]) -> Any:
         """One row ("from") or column ("by") of what is read."""
@@ -111,6 +117,34 @@ def _alone(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str,
             return answer(args)
 
     return alone
+
+
+class _Cells:
+    """An answer in parts.
+
+    It goes on where it stopped: a row of cells ends within a block of queries, whose other half would be computed again.
+    """
+
+    def __init__(self, first: int, stop: int, bands: Iterator[tuple[int, np.ndarray]]) -> None:
+        self.at, self.stop = first, stop  # the row that comes next, and the last one's end
+        self._bands = bands
+        self._ready: list[np.ndarray] = []
+
+    def compute(self) -> None:
+        """Some rows, which wait until they are taken."""
+        until = time.perf_counter() + SLICE
+        for _, cells in self._bands:
+            self._ready.append(cells)
+            if time.perf_counter() > until:
+                break
+
+    def take(self) -> np.ndarray:
+        """What is ready, ``[row, col]``; if nothing is, it is computed."""
+        if not self._ready:
+            self.compute()
+        found, self._ready = np.concatenate(self._ready), []
+        self.at += len(found)
+        return found
 
 
 def _factors(sent: str | None, count: int) -> np.ndarray | None:

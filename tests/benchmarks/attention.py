@@ -136,7 +136,9 @@ def file(name: str, stack: PatternStack, tokens: int) -> None:
             page, _ = new_page(browser)
             at = time.time()
             page.goto(Path(path).as_uri(), wait_until="commit")
-            taken.append(wait_until(lambda page=page: page.evaluate("globalThis.mechvizDrawn ?? []"), seconds=60)[0] - at)
+            taken.append(
+                wait_until(lambda page=page: page.evaluate("globalThis.mechvizDrawn ?? []"), seconds=60)[0] - at
+            )
             wait_until(lambda page=page: not page.evaluate(f"{root}.querySelector('[data-busy]')?.tagName"), seconds=60)
             whole = time.time() - at
             page.evaluate(f"{root}.querySelector('.map').focus()")
