@@ -673,7 +673,7 @@ test('what is said aloud follows the focus', async () => {
   const live = root.querySelector('[aria-live=polite]')!;
   await vi.waitFor(() =>
     expect(live.textContent).toBe(
-      '·and 3 reads from BOS 0 0.0500, rank 3 of 4. Largest: When 1 0.6000, ·Mary 2 0.3000, BOS 0 0.0500, ·and 3 0.0500.',
+      "'and' at 3 reads BOS at 0 0.0500, rank 3 of 4. Largest: 'When' at 1 0.6000, then 'Mary' at 2 0.3000, then BOS at 0 0.0500; rest 0.0500",
     ),
   );
   expect(map().ariaLabel).toBe('attention of L0H0, 4 queries by 4 keys');

@@ -37,14 +37,16 @@ export function labelOf(tokens: TokensJson, position: number, room = 10): Label 
   return { role: false, dot, text, width: (columns(text) + Number(dot)) * CHARACTER };
 }
 
-/** The whole label as plain text, for those who hear it. */
+/** "'Mary' at 2": for those who hear it. */
 export function spoken(tokens: TokensJson, position: number): string {
   const place = placeOf(tokens, position);
   if (place) {
     const { image, row, column } = place;
     return say(tokens.patches!.length > 1 ? 'patch.name.of' : 'patch.name', { image: image + 1, row, column });
   }
-  return `${tokens.role[position] ?? tokens.label[position]} ${position}`;
+  const role = tokens.role[position];
+  const token = role ?? `'${tokens.label[position].replace(/^·(?=.)/, '')}'`;
+  return say('heard.token', { token, position });
 }
 
 function columns(text: string): number {
