@@ -51,6 +51,15 @@ export async function mountAttention(shown: Shown, signal: AbortSignal): Promise
   heads.forEach(
     (values, i) => (arrays[`h${i}`] = { data: Float64Array.from(values), shape: [queries, keys], precision }),
   );
+  const named = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(named);
+    if (typeof value !== 'object' || value === null) return value;
+    if (!('data' in value)) return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, named(v)]));
+    const id = `array ${Object.keys(arrays).length}`;
+    arrays[id] = value as NdArray;
+    return { $array: id };
+  };
+  const more = named(shown.more ?? {}) as Record<string, unknown>;
   const written: Selection[] = [];
   const asked: string[] = [];
   const backend: Backend = {
@@ -80,7 +89,7 @@ export async function mountAttention(shown: Shown, signal: AbortSignal): Promise
           ...{ thumbs: heads.length > 1 ? { $array: 'thumbs' } : null, thumb_step: 1, peaks: { $array: 'peaks' } },
           ...{ scores: null, roles: null, causal, probabilities: true, quantity: 'attention probability' },
           ...{ scale: shown.scale ?? { ramp: 'ink', limits: [0, 1] }, row_total: null, open: 0 },
-          ...shown.more,
+          ...more,
         },
       },
     },

@@ -208,6 +208,7 @@ def sheet_props(
         "scores": sheet.scores.to_props(lazy=remote or like is not None) if sheet.probabilities else None,
         "causal": sheet.causal,
         "probabilities": sheet.probabilities,
+        "no_products": "" if any(not layer.no_factors for layer in sheet.stack) else sheet.stack[0].no_factors,
         "row_total": _sums_to_one(sheet) if remote else row_total(sheet.found),
         "open": opened,
         "offset": offset,
@@ -246,7 +247,8 @@ def _heads(sheet: Sheet, quantity: Quantity, opened: int, like: Sheet | None) ->
         later = (sheet.encoding.lazy and i != opened) or like is not None
         packed = sheet.packed[i]
         if packed is not None:
-            return factor_props(packed, lazy=later)
+            own = sheet.sources[i].factors
+            return factor_props(packed, lazy=later, dim=None if own is None else own.queries.shape[2])
         return values_of(sheet.sources[i], sheet.found[i], sheet.encoding, lazy=later)
 
     places = sheet.places()

@@ -11,7 +11,7 @@ import numpy as np
 
 from mechviz._reading import Reading, steps
 from mechviz.arrays import to_numpy
-from mechviz.pattern import Dense, Pattern
+from mechviz.pattern import Dense, Factored, Pattern
 from mechviz.sites import Head, parse
 from mechviz.text import visible
 from mechviz.views._head_stats import above_diagonal
@@ -30,6 +30,7 @@ class HeadSource:
     layer: int
     name: str
     pattern: Pattern
+    factors: Factored | None = None  # its queries and keys, also where its weights are held as an array
 
     def weights(self) -> np.ndarray:
         """All its weights, ``[query, key]``, in a float dtype; those of an array are a view of it."""
@@ -71,7 +72,7 @@ def heads_of(layers: Sequence[Layer], numbers: Sequence[int], names: Sequence[st
             label = visible(str(own[column])) if own else f"H{numbers[column]}"
             plain = str(Head(layer.number or 0, numbers[column]))
             name = label if layer.number is None else f"L{layer.number} {label}" if own else plain
-            found.append(HeadSource(row, column, layer.number or 0, name, layer.pattern))
+            found.append(HeadSource(row, column, layer.number or 0, name, layer.pattern, layer.factors))
     return found
 
 

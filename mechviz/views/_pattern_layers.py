@@ -13,8 +13,9 @@ import numpy as np
 
 from mechviz._sink import SinkColumn, has_sink
 from mechviz.arrays import to_numpy
-from mechviz.pattern import Dense, Difference, Pattern, PatternStack
+from mechviz.pattern import Dense, Difference, Factored, Pattern, PatternStack
 from mechviz.text import Tokens
+from mechviz.views._cell_products import factored, why_none
 
 ACCEPTED = (
     "(query, key), (head, query, key) or (layer, head, query, key), a list of arrays (head, query, key), one a layer, "
@@ -36,6 +37,9 @@ class Layer:
     window: int | None = None  # keys that a query can see at most, itself among them
     # What a `Difference` is one of: "probability", or "weight"; "" where it is none.
     difference: str = ""
+    # Its queries and keys, also where its weights are held as an array; why there are none ("").
+    factors: Factored | None = None
+    no_factors: str = ""
 
 
 def check_order(tokens: Any, pattern: Any) -> None:
@@ -90,8 +94,10 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
         raise ValueError(f"pattern must have at least one head, query and key; got shape {tuple(first)}")
     sink = any(map(has_sink, patterns))
     shown = [SinkColumn(p) for p in patterns] if sink else patterns
-    given = zip(_numbers(numbers, own), _held(shown), groups, windows, differences, strict=True)
-    return [Layer(n, p, sink, group, window, less) for n, p, group, window, less in given]
+    given = zip(_numbers(numbers, own), _held(shown), groups, windows, differences, patterns, strict=True)
+    return [
+        Layer(n, held, sink, group, window, less, factored(p), why_none(p)) for n, held, group, window, less, p in given
+    ]
 
 
 def _window(pattern: Pattern) -> int | None:

@@ -91,16 +91,17 @@ def factors_of(head: HeadSource, weights: np.ndarray, causal: bool) -> PackedHea
     return packed
 
 
-def factor_props(packed: PackedHead, *, lazy: bool) -> dict[str, Any]:
-    """What js/src/pattern/factored.ts reads as FactorsJson."""
+def factor_props(packed: PackedHead, *, lazy: bool, dim: int | None = None) -> dict[str, Any]:
+    """What js/src/pattern/factored.ts reads as FactorsJson; `dim` is the head's, beyond which columns carry a bias."""
     arrays = {
         name: None if array is None else wire.Array(array, lazy=lazy)
         for name in ("queries", "keys", "normaliser", "sink", "mask")
         for array in [getattr(packed, name)]
     }
+    biased = dim is not None and packed.queries.shape[1] > dim
     rule = {name: getattr(packed, name) for name in ("causal", "window", "offset", "softcap")}
     # The browser adds up in another order, and keeps its cells as float32.
-    return {**arrays, **rule, "error": packed.error + 1e-7, "precision": packed.queries.dtype.name}
+    return {**arrays, **rule, "biased": biased, "error": packed.error + 1e-7, "precision": packed.queries.dtype.name}
 
 
 def said_precision(encoding: Encoding, packed: Sequence[PackedHead | None]) -> str:

@@ -19,6 +19,7 @@ from mechviz.view import View, display
 from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
+from mechviz.views._cell_products import Products
 from mechviz.views._head_stats import DIFFERENT, PROBABLE, Summary
 from mechviz.views._images import images_height
 from mechviz.views._pattern_remote import Remote
@@ -189,6 +190,7 @@ def attention(
         | ({"missing": missing} if missing else {}),
         answers={
             "value": lambda args: _line(every, args),
+            **Products([(source.factors, source.column) for sheet in read for source in sheet.sources]).answers(),
             **Remote([(source.pattern, source.column) for sheet in read for source in sheet.sources]).answers(),
         },
         still=lambda: _still(first, opened, quantity, f"{title} {site}"),

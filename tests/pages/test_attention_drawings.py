@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import mechviz as mv
-from mechviz.pattern import Dense, PatternStack
+from mechviz.pattern import Dense, Factored, PatternStack
 from mechviz.text import as_tokens
+from mechviz.views import _pattern_layers
 
 pytestmark = pytest.mark.browser
 
@@ -102,3 +103,31 @@ def test_tables_hold_the_numbers_and_run_nothing(shown):
     ]
     found = [[float(cell) if cell else np.nan for cell in row[2:]] for row in matrix]
     np.testing.assert_array_equal(np.float32(found), np.where(np.tri(N) > 0, weights[0, 1], np.nan))
+
+
+def test_the_score_of_a_pinned_cell_by_dimension(shown, monkeypatch):
+    monkeypatch.setattr(_pattern_layers, "HELD_BYTES", 0)
+    n, rng = 300, np.random.default_rng(0)
+    queries, keys = rng.normal(0, 1.5, (2, 1, n, 16)).astype(np.float32)
+    pattern = Factored(queries, keys)
+    page = shown([f" t{i}" for i in range(n)], pattern)
+    page.locator(".map").focus()
+    page.keyboard.press("q")
+    assert "Pin a cell" in page.locator("section[aria-label='q·k by dimension']").inner_text()
+    row = pattern.rows(0, [n - 1])[0]
+    page.keyboard.press("Enter")  # the largest weight of the last row
+    table = page.locator("section[aria-label='q·k by dimension'] tbody tr")
+    told = [" ".join(text.split()) for text in table.all_inner_texts()]
+    best = int(row.argmax())
+    terms = queries[0, -1] * (keys[0, best] - keys[0].mean(0)) / 4
+    largest = int(np.abs(terms).argmax())
+    assert told[0] == f"{largest} {terms[largest]:.2f}".replace("-", "−")
+    assert told[-1].startswith("weight, exp(score − log) 0.")
+    assert abs(float(told[-1].split()[5]) - row[best]) <= 1e-3
+
+
+def test_weights_alone_have_no_queries_and_keys(shown):
+    page = shown(WORDS, patterns(0))
+    page.get_by_role("button", name="q·k by dimension").click()
+    said = page.locator("section[aria-label='q·k by dimension']").inner_text()
+    assert "only weights are known of this pattern" in said

@@ -178,7 +178,7 @@ export function isRemote(values: HeadValues): values is RemoteJson {
   return 'remote' in values;
 }
 
-function isFactors(values: HeadValues): values is FactorsJson<Part> {
+export function isFactors(values: HeadValues): values is FactorsJson<Part> {
   return 'queries' in values;
 }
 

@@ -21,6 +21,8 @@ export interface FactorsJson<A = NdArray> {
   window: number | null;
   offset: number;
   softcap: number | null;
+  /** The last two columns are a bias of each key. */
+  biased?: boolean;
   /** Largest distance of a weight from the model's. */
   error: number;
   precision: 'float16' | 'float32';

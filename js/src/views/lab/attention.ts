@@ -151,6 +151,7 @@ export function keysOf(
     ['t', say('attention.key.turn')],
     ['s', say('attention.key.scale')],
     ...(answers ? [['n p', say('attention.key.answer')] satisfies [string, string]] : []),
+    ['q', say('attention.key.products')],
     ['l', say('attention.key.lines')],
     ['m', say('keys.spaces')],
     ...(images ? [['i', say('attention.key.image')] satisfies [string, string]] : []),

@@ -45,6 +45,8 @@ export interface AttentionProps {
   scale: Pick<Scale, 'ramp' | 'limits'>;
   /** What every row sums to, if they all do. */
   row_total: Total | null;
+  /** Why nothing is known of queries and keys; empty where a kernel, or heads that travel as such, know them. */
+  no_products?: string;
   /** How a head is drawn large at first. */
   drawing?: 'map' | 'lines';
   /** Index of the head that is shown until another is picked. */
