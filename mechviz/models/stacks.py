@@ -151,6 +151,8 @@ def _prepared(model: Model, given: Mapping[str, Any]) -> tuple[dict[str, Any], d
 
 def _one(x: torch.Tensor, name: str) -> torch.Tensor:
     """With a batch axis of length 1."""
+    if name == "image_grid_thw" or (name == "pixel_values" and x.dim() == 2):
+        return x  # patches of images of any size, one after the other
     rank = 4 if name == "pixel_values" else 3 if name in ("input_features", "inputs_embeds") else 2
     rank = 2 if name == "input_values" else rank
     x = x[None] if x.dim() == rank - 1 else x

@@ -86,6 +86,41 @@ def test_stretches_that_are_no_rectangle_of_the_image_stay_text():
     assert _merged(4, 4, 5) is None and _merged(4, 6, 12) is None and _merged(5, 5, 4) is None
 
 
+def qwen(sizes: list[list[int]]):
+    """A tiny Qwen2-VL and what it is called with: a text with images of these sizes, squares of 2 × 2 patches merged."""
+    vision = {"depth": 2, "embed_dim": 48, "hidden_size": 48, "num_heads": 4, "patch_size": 4, "mlp_ratio": 2}
+    rope = {"rope_type": "default", "mrope_section": [2, 2, 2], "rope_theta": 10000.0}
+    config = T.Qwen2VLConfig(
+        text_config={**_SHARED, "num_hidden_layers": 2, "rope_parameters": rope},
+        vision_config=vision,
+        **{"image_token_id": IMAGE, "video_token_id": 91, "vision_start_token_id": 92, "vision_end_token_id": 93},
+    )
+    ids = [5, 6]
+    for _, rows, columns in sizes:
+        ids += [92, *[IMAGE] * (rows * columns // 4), 93]
+    tokens, grid = torch.tensor([[*ids, 7, 8]]), torch.tensor(sizes)
+    pixels = torch.randn(int(grid.prod(1).sum()), 96, generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": tokens, "pixel_values": pixels, "image_grid_thw": grid}
+    return config, {**inputs, "mm_token_type_ids": (tokens == IMAGE).int()}
+
+
+@pytest.mark.parametrize("sizes", [[[1, 4, 8]], [[1, 4, 8], [1, 4, 4]]])
+def test_several_images_of_any_size(sizes):
+    config, inputs = qwen(sizes)
+    torch.manual_seed(0)
+    model = T.Qwen2VLForConditionalGeneration._from_config(config).eval()
+    eager = T.Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager").eval()
+    eager.load_state_dict(model.state_dict())
+    trace = load(model).trace(inputs)
+    assert trace.tokens.patches == ((3, 2, 4), (13, 2, 2))[: len(sizes)]
+    with torch.no_grad():
+        output = eager(**inputs, output_attentions=True)
+    for layer, weights in enumerate(output.attentions):
+        torch.testing.assert_close(trace.attention[layer].dense(), weights[0], atol=1e-5, rtol=0)
+    # Its own patches stand in another order, which nobody has to know: they are not marked.
+    assert trace.stacks["visual"].tokens.patches == ()
+
+
 @pytest.mark.parametrize("merge", [1, 2])
 def test_images_of_any_size(merge):
     """Qwen2-VL says of every image how many patches it has."""
