@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,22 @@ if TYPE_CHECKING:
 
 MODES = ("zero", "mean", "resample", "patch")
 _THUMB = 48  # cells a side of a thumbnail, at most
+BARS = 12  # next tokens that are drawn
+# Logits that are looked through in every run for the next tokens of all positions: some milliseconds.
+_MOST_LOGITS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The tokens that are most probable before or after an edit.
+
+    Attributes:
+        ids: ``[position, bar]``.
+        bars: Log probability ``[position, 2, bar]``, before and after.
+    """
+
+    ids: np.ndarray
+    bars: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,8 @@ class Run:
         label: The edit, "L1H0 → zero"; "" for the model as it is.
         logit: Of the target, less that of the other token where there is one.
         terms: What each part adds to it, by name, in the model's order; they sum to it.
-        log_probabilities: ``[vocab]`` at the position that is read.
+        next: The next tokens at the position that is read.
+        ahead: Those of every position; None where that would take too long, and `Runs.next` runs the model again.
         loss: ``[position]`` in nats; NaN for the first one.
         patterns: Thumbnails by layer, ``[head, query, key]``; layers without a pattern are absent.
         took: Seconds.
@@ -39,7 +55,8 @@ class Run:
     label: str
     logit: float
     terms: dict[str, float]
-    log_probabilities: np.ndarray
+    next: Ahead
+    ahead: Ahead | None
     loss: np.ndarray
     patterns: dict[int, np.ndarray]
     took: float
@@ -88,6 +105,8 @@ class Runs:
             self.unavailable, self.parts, self.neurons, self.frozen = str(reason), [], [], False
             self.token, self.minus = self._ids(token, minus)
         self._kept: dict[tuple[tuple[str, ...], str], Run] = {}
+        self._before = _log_probabilities(self.trace.logits[self.position][None])  # [1, vocab]
+        self.vocabulary = self._before.shape[1]
         self.clean = self._read(self.trace, "", time.perf_counter())
         self.layers = range(model.n_layers)
 
@@ -115,10 +134,22 @@ class Runs:
         key = (tuple(sites), mode)
         if key not in self._kept:
             began = time.perf_counter()
-            edits = [edit for site in sites for edit in self._edits(site, mode)]
+            edits = self._all(sites, mode)
             label = f"{' + '.join(sites)} {str(edits[0]).partition(' ')[2]}"
             self._kept[key] = self._read(self.model.trace(self.text, edits=edits), label, began)
         return self._kept[key]
+
+    def next(self, sites: Sequence[str], mode: str, position: int) -> Ahead:
+        """The next tokens of one position, [1, bar]; a pass of the model where they were not kept."""
+        kept = self.run(sites, mode).ahead if sites else self.clean.ahead
+        if kept is not None:
+            return Ahead(kept.ids[position : position + 1], kept.bars[position : position + 1])
+        trace = self.model.trace(self.text, edits=self._all(sites, mode)) if sites else self.trace
+        before = _log_probabilities(self.trace.logits[position][None])
+        return _ahead(before, _log_probabilities(trace.logits[position][None]))
+
+    def _all(self, sites: Sequence[str], mode: str) -> list[Edit]:
+        return [edit for site in sites for edit in self._edits(site, mode)]
 
     def _edits(self, site: str, mode: str) -> list[Edit]:
         """One, or two for a whole layer: "L3" is what its attention and its MLP write."""
@@ -156,16 +187,51 @@ class Runs:
         from mechviz.analysis import attribution
 
         logits = trace.logits[self.position].detach().double().cpu().numpy()
-        top = logits.max()
-        log_probabilities = logits - top - math.log(np.exp(logits - top).sum())
         logit = float(logits[self.token] - (0 if self.minus is None else logits[self.minus]))
+        ahead = self._all_ahead(trace)
+        if ahead is None:
+            near = _ahead(self._before, _log_probabilities(trace.logits[self.position][None]))
+        else:
+            near = Ahead(ahead.ids[self.position][None], ahead.bars[self.position][None])
         terms: dict[str, float] = {}
         if not self.unavailable:
             found = attribution(trace, self.token, minus=self.minus, position=self.position)
             terms, logit = {term.name: term.value for term in found.terms()}, found.logit
         loss = trace.loss.detach().float().cpu().numpy()
         patterns = {layer: made for layer in range(self.model.n_layers) if (made := _thumbs(trace, layer)) is not None}
-        return Run(label, logit, terms, log_probabilities, loss, patterns, time.perf_counter() - began)
+        return Run(label, logit, terms, near, ahead, loss, patterns, time.perf_counter() - began)
+
+    def _all_ahead(self, trace: Trace) -> Ahead | None:
+        if trace.logits.shape[0] * trace.logits.shape[1] > _MOST_LOGITS:
+            return None
+        after = _log_probabilities(trace.logits)
+        if trace is self.trace:
+            self._clean_ahead = after
+        return _ahead(self._clean_ahead, after)
+
+
+def _log_probabilities(logits: Any) -> np.ndarray:
+    """``[position, vocab]``."""
+    numbers = logits.detach().double().cpu().numpy()
+    numbers = numbers - numbers.max(-1, keepdims=True)
+    return numbers - np.log(np.exp(numbers).sum(-1, keepdims=True))
+
+
+def _ahead(before: np.ndarray, after: np.ndarray) -> Ahead:
+    """The largest of either, the largest first; equal ones by id."""
+    largest = np.maximum(before, after)
+    count = min(BARS, largest.shape[1])
+    # All that are as large as the last one that is taken: which of several equal ones must not be left to chance.
+    ids = np.stack([_first(row, count) for row in largest])
+    both = np.stack([np.take_along_axis(side, ids, 1) for side in (before, after)], 1)
+    return Ahead(ids.astype(np.int32), both)
+
+
+def _first(row: np.ndarray, count: int) -> np.ndarray:
+    row = np.where(np.isnan(row), -np.inf, row)
+    least = np.partition(row, -count)[-count]
+    found = np.flatnonzero(row >= least)
+    return found[np.argsort(-row[found], kind="stable")][:count]
 
 
 def _thumbs(trace: Trace, layer: int) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechviz import wire
-from mechviz._bench_runs import Run, Runs
+from mechviz._bench_runs import BARS, Ahead, Run, Runs
 from mechviz._text_still import text_still
 from mechviz.arrays import Quantity
 from mechviz.view import View, display
@@ -19,7 +19,6 @@ from mechviz.views._predicted import names_of
 if TYPE_CHECKING:
     from mechviz.models import Model
 
-_BARS = 12  # next tokens that are drawn
 _TWIN_SECONDS = 0.5  # what a display may spend on the table of its frozen twin
 _SCAN_SECONDS = 0.03  # of runs between two looks at what the reader has asked for
 _SLOW_SECONDS = 3.0  # a scan that takes longer is begun by the reader
@@ -43,8 +42,8 @@ def bench(
     """The lab bench: click a head, a neuron, an MLP or a layer, and see what the model says without it.
 
     In one figure stand the text, every head's pattern, the next tokens, and what each part adds to a logit. A click ablates:
-    the text takes the colours of what that did to the probability of each of its tokens, the next tokens show before, after
-    and their difference, and so does the direct contribution of every part (`mechviz.analysis.attribution`), so that a head
+    the text takes the colours of what that did to the probability of each of its tokens, the next tokens (of the token that
+    is clicked in the text, else of `position`) show before, after and their difference, and so does the direct contribution of every part (`mechviz.analysis.attribution`), so that a head
     that takes over for another one is seen to do so. The terms sum to the logit, with the scale of the final norm frozen
     in each run. While something is changed the title says so: "edited: L1H0 → zero". Nothing is done to the model itself.
 
@@ -101,7 +100,7 @@ def bench(
         {**desk.props(), "edit": edit, "table": desk.table([(edit, "zero")] if edit else [])},
         title=title,
         provenance=runs.tokens.provenance,
-        answers={"run": desk.answer, "scan": desk.scan},
+        answers={"run": desk.answer, "scan": desk.scan, "next": desk.next},
         still=lambda: desk.still(title),
         height=desk.height,
         selection=opens,
@@ -134,7 +133,7 @@ class _Desk:
             "position": runs.position,
             "parts": [{"name": name, "site": site} for name, site in runs.parts],
             "neurons": [site for site, _ in runs.neurons],
-            "vocabulary": len(runs.clean.log_probabilities),
+            "vocabulary": runs.vocabulary,
             "unavailable": runs.unavailable or None,
             "frozen": runs.frozen,
             "places": len(self.places),
@@ -158,6 +157,15 @@ class _Desk:
             self.runs.run([site], mode)
         return self._sent([self.runs.run([s], m) for s, m in made], [_key([s], m) for s, m in made], patterns=False)
 
+    def next(self, asked: dict[str, Any]) -> Any:
+        """The next tokens of one position with an edit, or without: labels, and probabilities before and after."""
+        position = int(asked["position"])
+        if not 0 <= position < len(self.runs.trace):
+            raise ValueError(f"position must be one of {len(self.runs.trace)} tokens; got {position}")
+        found = self.runs.next([str(site) for site in asked["sites"]], str(asked["mode"]), position)
+        names, place = names_of(self.runs.model.tokenizer, found.ids)
+        return {"next": [names[i] for i in place[0]]}, [np.exp(found.bars[0]).astype(np.float32)]
+
     def saved(self, twin: bool) -> dict[str, Any]:
         """The table of a file: everything; of a twin, everything if that takes no time, else what has been run."""
         every = not twin or self._seconds() < _TWIN_SECONDS
@@ -177,18 +185,18 @@ class _Desk:
         return sum(self.runs.clean.took for place in self.places if not self.runs.kept(*place))
 
     def _sent(self, runs: list[Run], keys: list[str], *, patterns: bool = True) -> Any:
-        packed = self._packed(runs, keys, patterns=patterns)
+        packed = self._packed(runs, keys, patterns=patterns, ahead=False)
         arrays = [packed[name].numbers() for name in ("numbers", "bars", "loss")]
         thumbs = [one.numbers() for one in packed["patterns"] if one is not None]
         value = {"entries": packed["entries"], "patterns": [one is not None for one in packed["patterns"]]}
         return value, [*arrays, *thumbs]
 
-    def _packed(self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True) -> dict[str, Any]:
+    def _packed(
+        self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True, ahead: bool = True
+    ) -> dict[str, Any]:
         """Runs one below the other, as js/src/views/lab/bench.ts reads them."""
-        before = self.runs.clean.log_probabilities
-        shown = [_largest(before, run.log_probabilities) for run in runs]
-        names, place = names_of(self.runs.model.tokenizer, np.stack(shown))
-        both = [np.stack([before[ids], run.log_probabilities[ids]]) for run, ids in zip(runs, shown, strict=True)]
+        near = Ahead(np.concatenate([r.next.ids for r in runs]), np.concatenate([r.next.bars for r in runs]))
+        names, place = names_of(self.runs.model.tokenizer, near.ids)
         numbers = [[run.logit, *(run.terms.get(name, 0.0) for name, _ in self.runs.parts)] for run in runs]
         return {
             "entries": [
@@ -196,10 +204,22 @@ class _Desk:
                 for key, run, row in zip(keys, runs, place, strict=True)
             ],
             "numbers": wire.Array(np.array(numbers, np.float64)),
-            "bars": wire.Array(np.exp(np.stack(both)).astype(np.float32)),
+            "bars": wire.Array(np.exp(near.bars).astype(np.float32)),
             "loss": wire.Array(np.stack([run.loss for run in runs])),
+            **(self._ahead(runs) if ahead else {}),
             "patterns": [self._thumbs(run) if patterns else None for run in runs],
         }
+
+    def _ahead(self, runs: Sequence[Run]) -> dict[str, Any]:
+        """The next tokens of every position of every run; fetched when another position is looked at."""
+        every = [run.ahead for run in runs]
+        if any(one is None for one in every):
+            return {"names": [], "ahead": None, "ahead_bars": None}
+        known = [one for one in every if one is not None]
+        names, place = names_of(self.runs.model.tokenizer, np.stack([one.ids for one in known]))
+        small = place.astype(np.uint16 if len(names) < 1 << 16 else np.int32)
+        bars = np.exp(np.stack([one.bars for one in known])).astype(np.float32)
+        return {"names": names, "ahead": wire.Array(small, lazy=True), "ahead_bars": wire.Array(bars, lazy=True)}
 
     def _thumbs(self, run: Run) -> wire.Array | None:
         """The heads that an edit has moved: those of the last layers, as many as are needed."""
@@ -220,7 +240,7 @@ class _Desk:
     def still(self, title: str) -> str:
         runs = self.runs
         values = np.nan_to_num(runs.clean.loss)
-        quantity = Quantity("loss", "nats", "ember", (0.0, float(np.log(len(runs.clean.log_probabilities)))))
+        quantity = Quantity("loss", "nats", "ember", (0.0, float(np.log(runs.vocabulary))))
         return text_still(runs.tokens, values, "ember", quantity.limits or (0, 1), title, quantity)
 
     def height(self, width: int) -> int:
@@ -228,13 +248,8 @@ class _Desk:
         lines = 1 + sum(8 * len(token) + 2 for token in self.runs.tokens.shown) // width
         rows = min(len(self.runs.parts), 40)
         grid = 60 + len(self.runs.layers) * 57 + 12 * 20
-        columns = [grid, 60 + _BARS * 18 + 60 + 5 * 18, 110 + rows * 14]
+        columns = [grid, 60 + BARS * 18 + 60 + 5 * 18, 110 + rows * 14]
         return 52 + 40 + 26 * lines + (max(columns) if width >= 760 else sum(columns) + 40) + 40
-
-
-def _largest(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The ids that are most probable before or after."""
-    return np.argsort(-np.maximum(before, after), kind="stable")[:_BARS]
 
 
 def _key(sites: Sequence[str], mode: str) -> str:

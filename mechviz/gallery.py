@@ -47,7 +47,7 @@ class Example:
 
 
 def examples() -> tuple[Example, ...]:
-    """Every view of mechviz, by its `example()`: what tests, gallery and screenshots enumerate.
+    """Every view of mechviz, by its `example()`, made of numpy alone.
 
     Raises:
         AttributeError: a file of mechviz/views has no `example`, or no display function of its own name.
@@ -57,7 +57,7 @@ def examples() -> tuple[Example, ...]:
 
 
 def sections() -> tuple[Example, ...]:
-    """What the gallery shows: every view, and the bench above them, whose example is of a model and takes some seconds."""
+    """What the gallery shows and tests enumerate: every view, and the bench above them, whose example is of a model."""
     return (*examples(), _example("bench", importlib.import_module("mechviz.bench")))
 
 

@@ -20,9 +20,9 @@ from PIL import Image
 
 import mechviz as mv
 from mechviz import _example_code, _export_browser, export, figure_file
-from mechviz.gallery import Example, examples
+from mechviz.gallery import Example, sections
 
-EXAMPLES = examples()
+EXAMPLES = sections()
 # A file of every version of the format that was ever written; they stay as they are.
 WRITTEN = sorted((Path(__file__).parent / "figures").glob("*.json"))
 

@@ -12,7 +12,7 @@ import pytest
 
 import mechviz as mv
 from mechviz import layouts
-from mechviz.gallery import examples
+from mechviz.gallery import sections
 
 WORDS = ["When", " Mary", " left"]
 LOSS = [float("nan"), 1.5, 0.25]
@@ -160,7 +160,7 @@ def test_a_pick_names_the_figure_in_which_it_was_made():
     assert "origin" not in second.selection
 
 
-@pytest.mark.parametrize("name", [example.name for example in examples() if example.name != "live"])
+@pytest.mark.parametrize("name", [example.name for example in sections() if example.name != "live"])
 def test_every_display_function_takes_a_selection(name):
     assert inspect.signature(getattr(mv, name)).parameters["selection"].default is None
 

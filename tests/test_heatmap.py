@@ -175,3 +175,76 @@ def test_a_special_token_goes_by_its_role_on_an_axis():
     columns = props(mv.heatmap([[1.0, 2.0]], columns=text))["columns"]
     assert columns["labels"] == ["BOS", "·cat"]
     assert props(mv.heatmap([[1.0, 2.0]], column_points=text))["columns"]["labels"] == ["BOS", "·cat"]
+
+
+# ---- what stays in the kernel -----------------------------------------------------------------------------------------
+
+
+def ask(view, name, **args):
+    return view.answer("0", name, {"heads": [0], "reading": None, **args})
+
+
+def large(dtype=np.float32, **options):
+    """5.2 million numbers: more than one message carries."""
+    values = np.random.default_rng(0).normal(0, 1, (2300, 2270)).astype(dtype)
+    return values, mv.heatmap(values, precision="exact", **options)
+
+
+def test_a_large_matrix_stays_in_the_kernel_and_travels_with_a_file():
+    values, view = large()
+    (item,) = props(view)["items"]
+    assert item["values"] == {"remote": [2300, 2270]}
+    assert props(view)["preview"].shape == (128, 127)
+    saved = view.flat("file")[1]["0"][1]["items"][0]["values"]
+    assert saved.lazy and saved.source is not None
+    np.testing.assert_array_equal(sent(saved), values)
+    assert "remote" not in view.to_html()
+    small = mv.heatmap(values[:1000, :1000], precision="float16")  # 2 MB
+    assert "value" in small._spec.answers and "cells" not in small._spec.answers
+
+
+def every(view, rows, cols):
+    """All bands of a rectangle of cells, and the largest message."""
+    found, sizes = [], []
+    while sum(map(len, found)) < len(rows) - 1:
+        _, (cells,) = ask(view, "cells", rows=rows, cols=cols, **{"from": sum(map(len, found)), "pooling": "max"})
+        found.append(cells)
+        sizes.append(cells.nbytes)
+    return np.concatenate(found), max(sizes)
+
+
+@pytest.mark.parametrize("scale", ["signed", "ink"])
+@pytest.mark.parametrize("step", [(1, 1), (3, 5)])
+def test_cells_are_pooled_as_the_browser_pools_them_and_no_message_is_large(scale, step):
+    values, _ = large()
+    values[7, 9], values[100, 200] = np.nan, -9
+    view = mv.heatmap(values, precision="exact", scale=scale)
+    down, across = step
+    rows, cols = [*range(0, 2300, down), 2300], [*range(0, 2270, across), 2270]
+    cells, largest = every(view, rows, cols)
+    assert largest <= 2.1 * wire.MB
+    squares = np.full((-(-2300 // down) * down, -(-2270 // across) * across), -np.inf, np.float32)
+    squares[:2300, :2270] = values
+    squares = squares.reshape(len(rows) - 1, down, len(cols) - 1, across)
+    high = squares.max((1, 3))
+    squares[squares == -np.inf] = np.inf
+    low = squares.min((1, 3))
+    np.testing.assert_array_equal(cells, np.where(np.abs(low) > np.abs(high), low, high) if scale == "signed" else high)
+    assert np.isnan(cells[7 // down, 9 // across])  # never hidden
+    # edges that are even travel as three numbers
+    part, _ = every(view, [10, 20, 30], [5, 6])
+    _, (same,) = ask(view, "cells", rows={"from": 10, "to": 30, "step": 10}, cols=[5, 6], **{"from": 0})
+    np.testing.assert_array_equal(part, same)
+
+
+def test_rows_columns_and_peaks_are_the_numbers_themselves():
+    values, view = large(np.float64)
+    _, (row,) = ask(view, "line", direction="from", index=17)
+    _, (column,) = ask(view, "line", direction="by", index=2269)
+    assert row.dtype == np.float64
+    np.testing.assert_array_equal(row, values[17])
+    np.testing.assert_array_equal(column, values[:, 2269])
+    query, key = np.unravel_index(np.abs(values[50:60, 60:70]).argmax(), (10, 10))
+    assert ask(view, "peak", rows=[50, 60], cols=[60, 70]) == {"query": 50 + query, "key": 60 + key}
+    values[52, 61], values[55, 65] = np.nan, -20  # NaN is what a cell shows
+    assert ask(mv.heatmap(values, precision="exact"), "peak", rows=[50, 60], cols=[60, 70]) == {"query": 52, "key": 61}

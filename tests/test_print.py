@@ -18,7 +18,7 @@ from PIL import Image
 import mechviz as mv
 from mechviz import export
 from mechviz._export_files import pdf_with, png_with
-from mechviz.gallery import Example, examples
+from mechviz.gallery import Example, sections
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,7 @@ MADE = {
 }
 
 
-@pytest.fixture(params=examples(), ids=lambda example: example.name)
+@pytest.fixture(params=sections(), ids=lambda example: example.name)
 def example(request) -> Example:
     return request.param
 
@@ -107,7 +107,7 @@ def test_many_cells_are_an_image(browser_here):
 
 @pytest.mark.parametrize("chart", ["bars", "lines", "scatter"])
 def test_charts_are_vectors(browser_here, chart):
-    (example,) = [example for example in examples() if example.name == chart]
+    (example,) = [example for example in sections() if example.name == chart]
     root = ET.fromstring(example.view().svg(paper=True))
     assert root.find(f".//{SVG}image") is None
     assert len(root.findall(f".//{SVG}path")) > 3

@@ -158,7 +158,8 @@ def test_of_a_loss_the_difference_is_in_log_p_so_that_orange_is_less_probable():
             "align= of two texts; got 1|of the same tokens and align=|compares two",
         ),
         ({"align": "diff"}, "align= compares two texts; got 1"),
-        ({"align": "words"}, 'align must be "position" or "diff"; got \'words\''),
+        ({"align": "words"}, 'align must be "position", "diff" or "characters"; got \'words\''),
+        ({"align": "characters"}, "align= compares two texts; got 1"),
     ],
 )
 def test_comparisons_that_are_refused(options, message):
@@ -199,6 +200,86 @@ def test_texts_too_long_to_find_their_partners_say_what_to_do():
     assert numbers(props(mv.tokens([long, long], align="position"))["partners"])[0] == 6000
     with pytest.raises(ValueError, match="compares values of one channel; got 2"):
         mv.tokens([CAT, CAT], [np.zeros((3, 2))] * 2, align="position")
+
+
+# One text in other pieces: "abc" lies over "a" and "bc", "de" over "d" and "ef", which it shares with "f".
+PIECES = [["abc", "de", "f"], ["a", "bc", "d", "ef"]]
+
+
+@pytest.mark.parametrize(
+    ("merge", "other"),
+    [
+        # losses: 6 of "abc" is 2 a character; "ef" of 4 is 2 for "e" and 2 for "f"
+        ("sum", [1 + 3, 5 + 2, 2, 2, 4, 1, 1 + 8]),
+        # an activation: each character has its token's; the mean of 1, 3, 3 under "abc"
+        ("mean", [7 / 3, (5 + 4) / 2, 4, 6, 6, 2, (2 + 8) / 2]),
+        ("max", [3, 5, 4, 6, 6, 2, 8]),
+    ],
+)
+def test_other_tokens_of_the_same_characters_are_compared_over_these(merge, other):
+    values = [[6, 2, 8], [1, 3, 5, 4]]
+    found = props(mv.tokens(PIECES, values, align="characters", merge=merge, name="loss"))
+    np.testing.assert_allclose(numbers(found["partner_values"]), other)
+    # of a loss it is Δ log p: the first text's value minus the second one's
+    own = np.concatenate(values)
+    first = np.arange(7) < 3
+    np.testing.assert_allclose(numbers(found["values"]), np.where(first, own - other, other - own))
+    assert numbers(found["partners"]).tolist() == [3, 5, 6, 0, 0, 1, 1]
+    assert numbers(found["partner_ends"]).tolist() == [4, 6, 6, 0, 0, 1, 2]
+
+
+def test_a_token_of_no_characters_has_no_partner_and_no_number_hides_no_number():
+    texts = [mv.Tokens(("<s>", "ab"), ("<s>", "ab"), (0, 1), (True, False), ("BOS", None)), ["a", "b"]]
+    found = props(mv.tokens(texts, [[np.nan, 4], [np.nan, 1]], align="characters", merge="sum"))
+    assert numbers(found["partners"]).tolist() == [-1, 2, 1, 1]
+    np.testing.assert_array_equal(numbers(found["partner_values"]), [np.nan, np.nan, 2, 2])
+    np.testing.assert_array_equal(numbers(found["values"]), [np.nan, np.nan, np.nan, -1])
+    # without values there is nothing to share out, and who lies under whom is known all the same
+    assert numbers(props(mv.tokens(texts, align="characters"))["partner_ends"]).tolist() == [-1, 3, 1, 1]
+
+
+def test_a_character_that_is_split_belongs_to_its_tokens_by_bytes():
+    # "né" as n and the two bytes of é, beside "né" as one: 6 is 3 a character, 1.5 for each byte of é.
+    known = (False,) * 3, (None,) * 3, (0, 1, 2), (1, 1, 1)
+    split = mv.Tokens(("n", "⟨C3⟩", "⟨A9⟩"), ("n", "é", ""), (0, 1, 1), *known, ("", "C3", "A9"))
+    found = props(mv.tokens([split, ["né"]], [[1, 2, 4], [6]], align="characters", merge="sum"))
+    np.testing.assert_allclose(numbers(found["partner_values"]), [3, 1.5, 1.5, 7])
+
+
+def test_texts_of_other_characters_say_where_they_part():
+    with pytest.raises(ValueError, match=r"white space aside, these part after 'Thecat': 'sat' and 'ran'"):
+        mv.tokens([["The", " cat", " sat"], ["The", " cat", " ran"]], align="characters")
+    with pytest.raises(ValueError, match="after 'a': 'x' and its end"):
+        mv.tokens([["a", "x"], ["a"]], align="characters")
+
+
+def test_white_space_alone_makes_no_other_text():
+    # A tokenizer that drops the spaces: " b" of the first is one character that counts.
+    found = props(mv.tokens([["a", " b"], ["ab"]], [[1, 3], [6]], align="characters", merge="sum"))
+    np.testing.assert_allclose(numbers(found["partner_values"]), [3, 3, 4])
+
+
+def test_losses_of_two_real_tokenizers_lose_nothing():
+    """What is gained over the whole text is the difference of the two sums, whatever was cut where."""
+    from test_text_tokenizers import build, encode
+
+    text = "hello café, the cat sat on the mat\n日本語 def f(x):"
+    sides = [mv.Tokens.from_ids(t, encode(t, text), text) for t in (build("byte_level"), build("byte_fallback"))]
+    assert sides[0].text != sides[1].text
+    draw = np.random.default_rng(0)
+    losses = [draw.exponential(2, len(side)) for side in sides]
+    view = mv.tokens(sides, losses, align="characters", name="loss", unit="nats")
+    change = numbers(props(view)["values"])
+    split = len(sides[0])
+    assert np.isfinite(change).all()
+    expected = losses[0].sum() - losses[1].sum()
+    assert change[:split].sum() == pytest.approx(expected) == change[split:].sum()
+    # word pieces spell no white space, and lower-case; the source text says what stood there
+    pieces = build("word_piece")
+    cased = "The cat sat on the mat"
+    both = [mv.Tokens.from_ids(t, encode(t, cased), cased) for t in (build("byte_level"), pieces)]
+    found = props(mv.tokens(both, [[1.0] * len(side) for side in both], align="characters", merge="sum"))
+    assert np.nansum(numbers(found["partner_values"])[: len(both[0])]) == pytest.approx(len(both[1]))
 
 
 # ---- predictions ----------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 /** The lab bench: a click is the run of its edit, from the kernel or from the table of a file; the newest click wins. */
+import { tick } from 'svelte';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import '../src/labviews';
 import type { Backend } from '../src/backend';
 import type { Figure, FigureJson } from '../src/figure.svelte';
+import { setPaper } from '../src/export/paper';
 import { mountFigure } from '../src/mount';
 import { axis, bySize, gains, roundUp, signed, tilesOf } from '../src/parts/bench';
 import type { NdArray } from '../src/wire';
@@ -52,12 +54,17 @@ function arraysOf(keys: string[]): Record<string, NdArray> {
   };
 }
 
+/** Of four runs, three positions each: after the second token of each run "x", then "y". */
+const AHEAD = { names: ['x', 'y', '·z'], ahead: { $array: 'ahead' }, ahead_bars: { $array: 'ahead_bars' } };
+
 async function show(ask: Backend['ask'] | undefined, more: object = {}): Promise<void> {
   const table = Object.keys(LOGITS);
   const arrays = {
     ...arraysOf(['']),
     ...arraysOf(table),
     patterns: array(Array(18).fill(0.5), 2, 3, 3),
+    ahead: array(Array(4).fill([2, 0, 0, 1, 2, 1]).flat(), 4, 3, 2),
+    ahead_bars: array(Array(12).fill([0.5, 0.3, 0.25, 0.6]).flat(), 4, 3, 2, 2),
   };
   const label = ['a', '·b', '·c'];
   const tokens = { label, text: ['a', ' b', ' c'], group: [0, 1, 2], special: [false, false, false] };
@@ -157,7 +164,7 @@ test('a layer is clicked by its name; the list has the largest change first', as
 });
 
 function kernel() {
-  const asked: { sites: string[]; mode: string; answer(): void; fail(message: string): void }[] = [];
+  const asked: { sites: string[]; mode: string; answer(thumbs?: NdArray[]): void; fail(message: string): void }[] = [];
   const ask = (_view: string, name: string, args: unknown) =>
     new Promise((resolve, reject) => {
       if (name !== 'run') return;
@@ -168,7 +175,8 @@ function kernel() {
       asked.push({
         sites,
         mode,
-        answer: () => resolve({ value: { entries: [entry(key)], patterns: [false] }, arrays: found }),
+        answer: (thumbs = []) =>
+          resolve({ value: { entries: [entry(key)], patterns: [thumbs.length > 0] }, arrays: [...found, ...thumbs] }),
         fail: (message) => reject(new Error(message)),
       });
     });
@@ -212,6 +220,96 @@ test('live: Shift adds, any neuron can be typed, an error stands in place and th
   asked.at(-1)!.fail('ValueError: no such neuron');
   await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('no such neuron'));
   expect(badge()).toBe('edited: L0H0+L0H1 → zero');
+});
+
+test('a run that was made while nobody asked is shown with its own thumbnails, which the kernel is asked for', async () => {
+  const { asked, ask } = kernel();
+  // Heads are 0.5 everywhere; with the edit the second one is 1.
+  const scan = Object.values(arraysOf(['L0H0 zero']));
+  let scans = 0;
+  const both: typeof ask = async (view, name, args) => {
+    if (name === 'run') return ask(view, name, args);
+    if (name !== 'scan' || scans++) return new Promise(() => {});
+    return { value: { entries: [entry('L0H0 zero')], patterns: [false] }, arrays: scan };
+  };
+  await show(both, { slow: false });
+  await vi.waitFor(() => expect(root.textContent).toContain('Largest of 1 edit'));
+  head('L0H0').click();
+  await vi.waitFor(() => expect(asked).toHaveLength(1));
+  expect(badge()).toBeUndefined(); // heads of the model as it is would stand under the title of the edited one
+  asked[0].answer([array(Array(9).fill(1), 1, 3, 3)]);
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  const corner = (site: string) => {
+    const canvas = head(site).querySelector('canvas')!;
+    return canvas.getContext('2d')!.getImageData(2, canvas.height - 3, 1, 1).data[0];
+  };
+  await vi.waitFor(() => expect(corner('L0H1')).toBeLessThan(corner('L0H0')));
+});
+
+test('a scan that fails says so below the list, and a click goes on', async () => {
+  let scans = 0;
+  const arrays = Object.values(arraysOf(['L0H1 zero']));
+  await show(
+    async (_view, name) => {
+      if (name !== 'scan') return new Promise(() => {});
+      if (scans++ === 0) throw new Error('RuntimeError: out of memory');
+      return { value: { entries: [entry('L0H1 zero')], patterns: [false] }, arrays };
+    },
+    { slow: false, places: 1 },
+  );
+  const alert = () => root.querySelector('.bench [role=alert]')?.textContent;
+  await vi.waitFor(() => expect(alert()).toBe('The other edits were not run: RuntimeError: out of memory'));
+  root.querySelector<HTMLButtonElement>('button.link')!.click();
+  await vi.waitFor(() => expect(root.querySelector('button.edit')!.textContent).toContain('L0H1'));
+  expect(alert()).toBeUndefined();
+});
+
+const nexts = () => [
+  root.querySelector('.bench .column:nth-of-type(2) h4')!.textContent.replace(/\s+/g, ' ').trim(),
+  ...[...root.querySelectorAll('table')[0].querySelectorAll('tbody th')].map((name) => name.textContent),
+];
+const token = (i: number) => root.querySelector<HTMLElement>(`[data-i="${i}"]`)!;
+
+test('the next tokens are those of the token that is clicked, edited or not; Esc goes back and edits stay', async () => {
+  await show(undefined, { table: { ...runs(Object.keys(LOGITS)), ...AHEAD } });
+  expect(nexts()).toEqual(['Next token after ·c', '·b', '·c']);
+  await userEvent.click(token(1)); // no run of the model as it is has others: its own stay
+  expect(nexts()[0]).toBe('Next token after ·c');
+  head('L0H1').click();
+  await vi.waitFor(() => expect(nexts()).toEqual(['Next token after ·b', 'x', 'y']));
+  const cells = [...root.querySelectorAll('table')[0].querySelectorAll('tbody td')].map((cell) => cell.textContent);
+  expect(cells.slice(1, 4)).toEqual(['0.500', '0.250', '−0.250']);
+  await userEvent.keyboard('{Escape}');
+  await vi.waitFor(() => expect(nexts()[0]).toBe('Next token after ·c'));
+  expect(badge()).toBe('edited: L0H1 → zero');
+});
+
+test('live, the next tokens of another position are asked for', async () => {
+  const asked: unknown[] = [];
+  await show(async (_view, name, args) => {
+    if (name !== 'next') return new Promise(() => {});
+    asked.push(args);
+    return { value: { next: ['·x'] }, arrays: [{ ...array([0.5, 0.5], 2, 1), data: Float32Array.of(0.5, 0.5) }] };
+  });
+  await userEvent.click(token(0));
+  await vi.waitFor(() => expect(nexts()).toEqual(['Next token after a', '·x']));
+  expect(asked).toEqual([{ sites: [], mode: '', position: 0 }]);
+});
+
+test('on paper what is part of the picture stays, and what changes it goes', async () => {
+  await show(undefined, { edit: 'L0H1' });
+  const seen = (selector: string) =>
+    [...root.querySelectorAll<HTMLElement>(selector)].filter((one) => one.checkVisibility()).length;
+  const shown = () => [seen('button.head'), seen('button.layer'), seen('.parts button'), seen('button.edit')];
+  const before = shown();
+  expect(before).toEqual([2, 1, 2, 3]);
+  expect(seen('.modes button')).toBe(2);
+  expect(seen('.neurons button')).toBe(1);
+  setPaper(figure, { width_mm: 174, ground: 'white', caption: false });
+  await tick();
+  expect(shown()).toEqual(before);
+  expect([seen('.modes button'), seen('.neurons button'), seen('.big button'), seen('input')]).toEqual([0, 0, 0, 0]);
+  expect(badge() ?? root.querySelector('.edit')!.textContent).toBe('edited: L0H1 → zero'); // the picture says what it is of
 });
 
 test('the edit that Python opens with is shown at first', async () => {

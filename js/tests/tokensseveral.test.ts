@@ -343,6 +343,26 @@ test('two texts side by side: the partner of a token is marked, and one without 
   expect(root.querySelector('footer')!.textContent).toContain('dashed: 1 token without a partner');
 });
 
+test('one text cut by two tokenizers: all tokens that share its characters are marked, and their share is told', async () => {
+  // "abc" as one token and "a", "bc"; "d" as itself.
+  await show(['abc', 'd', 'a', 'bc', 'd'], [1, 0, -0.5, 0.5, 0], {
+    texts: { starts: [0, 2], labels: ['one', 'other'] },
+    partners: array(Int32Array.of(2, 4, 0, 0, 1)),
+    partner_ends: array(Int32Array.of(3, 4, 0, 0, 1)),
+    partner_values: array(Float64Array.of(5, 2, 2, 4, 2)),
+    label: 'Δ log p',
+    quantity: { name: 'Δ log p', unit: 'nats' },
+    scale: SIGNED,
+    more: [channel('loss', [6, 2, 1.5, 4.5, 2])],
+  });
+  await userEvent.hover(token(0));
+  expect(marked('data-hovered')).toEqual([0, 2, 3]);
+  expect(card()).toContain('beside a bc, 0–1 5');
+  await userEvent.hover(token(3));
+  expect(marked('data-hovered')).toEqual([0, 3]);
+  expect(card()).toContain('beside abc, 0 4'); // two thirds of 6, not 6
+});
+
 test.each(['light', 'dark'])('axe finds nothing to complain about in %s', async (theme) => {
   document.body.style.background = theme === 'dark' ? '#111418' : '#ffffff';
   await show(['<s>', ' b', ' c', 'd', ' e'], [NaN, 2, 3, NaN, 1], {

@@ -170,10 +170,14 @@ def check_size(values: np.ndarray, precision: wire.Precision, *, name: str) -> w
     return precision
 
 
+def size_of(values: np.ndarray, precision: wire.Precision) -> int:
+    """How many bytes of it travel."""
+    return values.size * {"sqrt8": 1, "float16": 2, "float32": 4}.get(precision, values.dtype.itemsize)
+
+
 def is_large(values: np.ndarray, precision: wire.Precision) -> bool:
     """Whether the first picture does not wait for it."""
-    each = {"sqrt8": 1, "float16": 2, "float32": 4}.get(precision, values.dtype.itemsize)
-    return values.size * each > _EAGER_BYTES
+    return size_of(values, precision) > _EAGER_BYTES
 
 
 def height_of(width: int, down: int, across: int) -> int:

@@ -138,13 +138,19 @@ def compared(values: Any, other: Any, texts: Texts, options: Options) -> list[Ch
     return [difference_of(first, second, quantity, options), *sides]
 
 
-def aligned(channel: Channel, partners: np.ndarray, split: int, options: Options) -> list[Channel]:
-    """Of two texts, one after the other: the difference between tokens that belong together, and the values."""
+def aligned(channel: Channel, other: np.ndarray, split: int, options: Options) -> list[Channel]:
+    """Of two texts, one after the other: the difference between what belongs together, and the values.
+
+    Args:
+        channel: The values.
+        other: What each is compared with, [position]; NaN where there is nothing.
+        split: Where the second text begins.
+        options: What the caller says.
+    """
     values = channel.values
     assert values is not None
-    known = partners >= 0
+    known = ~np.isnan(other)
     own = np.where(known, values.astype(np.result_type(values, np.float32)), np.nan)
-    other = np.where(known, values[partners], np.nan).astype(own.dtype)
     is_first = np.arange(values.size) < split
     first, second = np.where(is_first, own, other), np.where(is_first, other, own)
     return [difference_of(first, second, channel.quantity, options), channel]

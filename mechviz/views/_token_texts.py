@@ -88,7 +88,7 @@ def partners_of(align: str, texts: Texts) -> np.ndarray:
         ValueError: `align` is neither "position" nor "diff", there are not two texts, or they are too long for "diff".
     """
     if align not in ("position", "diff"):
-        raise ValueError(f'align must be "position" or "diff"; got {align!r}')
+        raise ValueError(f'align must be "position", "diff" or "characters"; got {align!r}')
     if len(texts.starts) != 2:
         raise ValueError(f"align= compares two texts; got {len(texts.starts)}")
     first, second = (texts.all.label[part] for part in texts.parts)

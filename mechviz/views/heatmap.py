@@ -11,7 +11,8 @@ from mechviz import wire
 from mechviz._matrix_still import matrix_still, pooled
 from mechviz.arrays import Quantity, Scale, quantity_of, to_numpy
 from mechviz.view import View, display
-from mechviz.views._matrix import beyond, check_size, height_of, is_large, scaled, side_of
+from mechviz.views._matrix import beyond, check_size, height_of, is_large, scaled, side_of, size_of
+from mechviz.views._matrix_asked import LARGE, Asked
 from mechviz.views._quantity import named
 
 _PREVIEW = 128
@@ -70,8 +71,8 @@ def heatmap(
             matrices, or to the largest size on both sides. They are printed on the colour bar.
         precision: How numbers travel: "exact" for the dtype of `values`, "float32", "float16" or "sqrt8" (8 bits of the
             square root, for numbers in 0 … 1); "auto" takes the dtype up to 1 MB, then float16, or sqrt8 where that may
-            be. In a live picture the row that is read is asked from the kernel and exact all the same; elsewhere
-            numbers say their error.
+            be. In a live picture the row that is read is asked from the kernel and exact all the same, and of a matrix
+            of more than 4 MB so is what is drawn, as it is looked at; elsewhere numbers say their error.
         title: Heads the picture.
 
     NaN is hatched and counted in the foot, and hides what it is pooled with; a number beyond the limits, infinity among
@@ -103,16 +104,23 @@ def heatmap(
     large = is_large(stack, travels)
     unit_interval = travels == "sqrt8"
 
-    def props_of(i: int) -> dict[str, Any]:
-        array = wire.Array(stack[i], travels, probabilities=unit_interval, lazy=large)
-        return {"values": array, **beyond(stack[i], ends)}
+    asked = size_of(stack[0], travels) > LARGE
+    outside = [beyond(matrix, ends) for matrix in stack]
+
+    def items(*, live: bool) -> list[dict[str, Any]]:
+        def values(i: int) -> Any:
+            if live and asked:
+                return {"remote": [down, across]}
+            return wire.Array(stack[i], travels, probabilities=unit_interval, lazy=large)
+
+        return [{"values": values(i), **outside[i]} for i in range(count)]
 
     tokens = next((side.points.tokens for side in sides.values() if side.points.tokens is not None), None)
     small = pooled(stack[opened], (_PREVIEW, _PREVIEW), signed=ramp == "signed") if large else None
     return View.of(
         "heatmap",
         {
-            "items": [props_of(i) for i in range(count)],
+            "items": items(live=True),
             "matrices": layers.to_props(),
             **{key: side.to_props() for key, side in sides.items()},
             "open": opened,
@@ -122,7 +130,11 @@ def heatmap(
         },
         title=title,
         provenance=({} if tokens is None else dict(tokens.provenance)) | {"precision": travels},
-        answers={"value": lambda args: stack[index(args["head"])][index(args["query"])]},
+        answers={
+            "value": lambda args: stack[index(args["head"])][index(args["query"])],
+            **(Asked(stack, signed=ramp == "signed").answers() if asked else {}),
+        },
+        saved=(lambda _twin: {"items": items(live=False)}) if asked else None,
         still=lambda: matrix_still(
             stack[opened],
             said,

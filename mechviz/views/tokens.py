@@ -14,6 +14,7 @@ from mechviz.arrays import Scale
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
 from mechviz.views._token_channels import Channel, Merge, Options, aligned, channels_of, compared
+from mechviz.views._token_characters import Shares, shares_of
 from mechviz.views._token_texts import Texts, are_texts, partners_of, spans_of, texts_of
 from mechviz.views._token_top import top_of
 
@@ -26,7 +27,7 @@ def tokens(
     names: Sequence[str] | None = None,
     texts: Sequence[str] | None = None,
     compare: Any = None,
-    align: Literal["position", "diff"] | None = None,
+    align: Literal["position", "diff", "characters"] | None = None,
     top: Any = None,
     k: int = 6,
     vocabulary: Any = None,
@@ -62,9 +63,12 @@ def tokens(
         compare: A second set of values of the same tokens, [position], such as the loss under another model. The
             difference is coloured, `compare` minus `values`, and both are a switch away. Of a quantity that is named
             loss it is Δ log p, `values` minus `compare`, so that orange is less probable as it is everywhere.
-        align: Two texts are compared token by token and stand side by side: by "position", or by "diff" (the longest
-            runs of equal tokens). The colour is the second text's value minus the first one's, on both; a token without
-            a partner has a dashed outline and no colour.
+        align: Two texts are compared token by token and stand side by side: by "position", by "diff" (the longest
+            runs of equal tokens), or by "characters": one text as two tokenizers have cut it. The colour is the second
+            text's value minus the first one's, on both; a token without a partner has a dashed outline and no colour.
+            By "characters" a token is compared with what the other text has on its characters: of values that add up
+            (see `merge`) each lies in equal shares on the characters of its token, of others every character has the
+            value of its token and the mean is taken.
         top: What the model expected, told for the token that is pointed at, beside probability and rank of the token that
             came: logits [position, vocab] (``trace.logits``), or a pair of [position, k] arrays, the most probable next
             tokens (ids or strings) and their probabilities. Row i is the model's output at token i.
@@ -104,8 +108,9 @@ def tokens(
     all_texts = texts_of(tokens, texts)
     text = all_texts.all
     options = Options(names, name, unit, scale, limits, merge)
-    partners = None if align is None else partners_of(align, all_texts)
-    channels = _channels(values, compare, partners, all_texts, options)
+    shares = shares_of(all_texts) if align == "characters" else None
+    partners = shares.first if shares else None if align is None else partners_of(align, all_texts)
+    channels, other = _channels(values, compare, shares or partners, all_texts, options)
     first = channels[0]
     given = spans_of(spans, all_texts)
     ramp, ends = first.scale or ("ink", (0.0, 1.0))
@@ -119,6 +124,8 @@ def tokens(
             "multiples": bool(multiples) and len(channels) > 1,
             "texts": all_texts.to_props(),
             "partners": None if partners is None else wire.Array(partners),
+            "partner_ends": wire.Array(shares.last) if shares else None,
+            "partner_values": None if other is None else wire.Array(other),
             "spans": None if given is None else wire.Array(given),
             "merged": "tokens" if spans is None else "words" if given is None else "spans",
             "top": top_of(top, k, vocabulary, all_texts),
@@ -132,20 +139,28 @@ def tokens(
     )
 
 
-def _channels(values: Any, compare: Any, partners: np.ndarray | None, texts: Texts, options: Options) -> list[Channel]:
-    """The values, and before them the difference where two are compared."""
+def _channels(
+    values: Any, compare: Any, partners: np.ndarray | Shares | None, texts: Texts, options: Options
+) -> tuple[list[Channel], np.ndarray | None]:
+    """The values, before them the difference where two are compared; and what stands under each token, if it is shared out."""
     if compare is None:
         found = channels_of(values, texts, options)
         if partners is None or values is None:
-            return found
+            return found, None
         if len(found) > 1:
             raise ValueError(f"align= compares values of one channel; got {len(found)} channels")
-        return aligned(found[0], partners, texts.starts[1], options)
+        (channel,) = found
+        assert channel.values is not None
+        if isinstance(partners, Shares):
+            other = partners.under(channel.values, channel.merge)
+            return aligned(channel, other, texts.starts[1], options), other
+        other = np.where(partners >= 0, channel.values[partners], np.nan)
+        return aligned(channel, other, texts.starts[1], options), None
     if partners is not None:
         raise ValueError("compare= is of the same tokens and align= of two texts; got both")
     if values is None:
         raise ValueError("compare= is a second set of values; got no values")
-    return compared(values, compare, texts, options)
+    return compared(values, compare, texts, options), None
 
 
 def _check_order(tokens: Any, values: Any) -> None:

@@ -1,7 +1,9 @@
-"""Typing into `mv.live` over the embedded model in JupyterLab: `python tests/benchmarks/live.py`.
+"""`mv.live` and `mv.bench` of the embedded model: `python tests/benchmarks/live.py [typing | bench | file]`.
 
-From the key press to the first frame after the recoloured text is painted, beside what the function and the forward pass
-in it took; twenty characters typed fast; a thousand random edits, after each of which the picture is read.
+Typing, in JupyterLab: from the key press to the first frame after the recoloured text is painted, beside what the function
+and the forward pass in it took; twenty characters typed fast; a thousand random edits, after each of which the picture is
+read. Bench: from the click to the painted run, in JupyterLab (no edit has been run before, and none is clicked twice) and in
+a file. The wait for the next frame, of 60 a second, is part of all of it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,11 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page
+from tokens import QUIET, traced
+
+import mechviz as mv
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hosts"))
 from driver import Notebook, chromium, jupyter, wait_until
@@ -40,19 +47,45 @@ def forward(text):
 """,
     "view = mv.live(loss, 'When Mary and John went to the store, John gave')\nview",
 ]
-# In the page: when a key went down, and when the picture of the text in the box was painted.
-WATCH = """host => {
+BENCH = [
+    CELLS[0],
+    "text = 'When Mary and John went to the store, John gave a drink to'\n"
+    # Nothing is run before it is clicked.
+    "view = mv.bench(model, text, token=' Mary', minus=' John', table=())\nview",
+]
+# The text that a picture is of, from its tokens: without the first, and with a space that stands alone as it is.
+PICTURED = """(root) => [...root.querySelectorAll('[data-i]')].slice(1).map((t) => t.textContent.replaceAll('·', ' ')).join('')"""
+# In the page: when a key went down, and when the picture of the text that it made was painted.
+WATCH = (
+    "(host) => { const pictured = "
+    + PICTURED
+    + """;
     const root = host.shadowRoot, box = root.querySelector('textarea');
-    const pictured = () => [...root.querySelectorAll('[data-i]')].slice(1).map(t => t.textContent).join('');
     globalThis.painted = [];
     box.addEventListener('keydown', () => {
-        const began = performance.now();
-        requestAnimationFrame(function look(now) {
-            if (pictured() !== box.value) return requestAnimationFrame(look);
-            requestAnimationFrame(now => painted.push([box.value, now - began]));
+        const began = performance.now(), before = box.value;
+        requestAnimationFrame(function look() {
+            const text = box.value;
+            if (text === before || pictured(root) !== text) return requestAnimationFrame(look);
+            setTimeout(() => painted.push([text, performance.now() - began])); // after this frame is painted
         });
     }, {capture: true});
 }"""
+)
+# Clicks a part and waits, frame by frame, until the title says that it is changed; until that is painted.
+CLICK = """async (host, name) => {
+  const root = host.shadowRoot;
+  const named = (b) => (b.ariaLabel ?? b.querySelector('.name')?.textContent ?? b.textContent).trim() === name;
+  const button = [...root.querySelectorAll('button.head, button.layer, .parts button, .neurons button')].find(named);
+  const said = () => root.querySelector('h3 .edit')?.textContent ?? '';
+  const before = said();
+  const began = performance.now();
+  button.click();
+  while (said() === before) await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done)); // after this frame is painted
+  return performance.now() - began;
+}"""
+PARTS = [f"L{layer}H{head}" for layer in range(3) for head in range(4)] + ["L0", "L1", "L2"]
 
 
 def middle(name: str, values: list[float]) -> None:
@@ -68,10 +101,9 @@ def typed_slowly(nb: Notebook) -> None:
     nb.page.keyboard.press("End")
     nb.page.wait_for_timeout(300)
     figure.evaluate(WATCH)
-    for key in " a drink to Mary and then she went to the park with Tom":
+    for n, key in enumerate(" a drink to Mary and then she went to the park with Tom", start=1):
         nb.page.keyboard.press(key if key != " " else "Space")
-        before = len(nb.page.evaluate("painted"))
-        wait_until(lambda before=before: len(nb.page.evaluate("painted")) > before or before)
+        wait_until(lambda n=n: len(nb.page.evaluate("painted")) >= n)
         nb.page.wait_for_timeout(120)
     seen = nb.page.evaluate("painted")
     own = json.loads(nb.python("import json; print(json.dumps(functions))"))
@@ -106,9 +138,9 @@ def thousand_edits(nb: Notebook) -> None:
             box.value = text;
             box.dispatchEvent(new InputEvent('input', {bubbles: true}));
             await new Promise(done => setTimeout(done, i % 7 ? 4 : 40));
-            seen.push([...root.querySelectorAll('[data-i]')].slice(1).map(t => t.textContent).join(''));
+            seen.push((PICTURED)(root));
         }
-        return seen; }""",
+        return seen; }""".replace("PICTURED", PICTURED),
         texts,
     )
     wait_until(lambda: _pictured(nb) == texts[-1])
@@ -122,15 +154,77 @@ def thousand_edits(nb: Notebook) -> None:
 
 
 def _pictured(nb: Notebook) -> str:
-    script = "host => [...host.shadowRoot.querySelectorAll('[data-i]')].slice(1).map(t => t.textContent).join('')"
-    return nb.figure(1).evaluate(script)
+    return nb.figure(1).evaluate(f"(host) => ({PICTURED})(host.shadowRoot)")
+
+
+def clicks_live(nb: Notebook) -> None:
+    """Every head and layer, each once, and a pass of the model with nothing changed beside it."""
+    figure = nb.figure(1)
+    nb.page.wait_for_timeout(1000)
+    totals = []
+    for part in PARTS:
+        totals.append(figure.evaluate(CLICK, part))
+        nb.page.wait_for_timeout(150)
+    asked = "view.answer('0', 'run', {'sites': [part], 'mode': 'zero'})[0]['entries'][0]['took']"  # those that were made
+    runs = nb.python(f"print([{asked} for part in {PARTS!r}])")
+    passes = json.loads(nb.python("print([forward(text) for _ in range(20)])"))
+    middle("click to redrawn, live", totals)
+    middle("  of it the run (trace with the edit, what each part adds)", json.loads(runs))
+    middle("  of it a forward pass alone", passes)
+    middle("  beyond the forward pass", [total - statistics.median(passes) for total in totals])
+
+
+def clicks_in_a_file(browser: Browser, folder: Path) -> None:
+    """The page that `mechviz demo` writes such a bench into: its table holds every edit."""
+    view = mv.bench(mv.load(), "When Mary and John went to the store, John gave a drink to", token=" Mary", minus=" John")
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(view.save(folder / "bench.html").as_uri())
+    page.wait_for_selector("[data-mechviz-drawn]")
+    host = page.locator("[data-mechviz-drawn]").first
+    page.wait_for_timeout(1000)
+    taken = []
+    for _ in range(3):
+        for part in PARTS:
+            taken.append(host.evaluate(CLICK, part))
+            page.wait_for_timeout(100)
+    middle("click to redrawn, in a file: the first of each", taken[: len(PARTS)])
+    middle("click to redrawn, in a file: again", taken[len(PARTS) :])
+    work = [work_of_click(page, host, part) for part in PARTS]
+    middle("  script, style, layout and paint of a click", work)
+
+
+def work_of_click(page: Page, host: Locator, part: str) -> float:
+    """Milliseconds of the main thread's own clock that a click costs until the page is quiet."""
+
+    def act() -> None:
+        host.evaluate(CLICK, part)
+        page.evaluate(QUIET)
+
+    return sum(e["tdur"] for e in traced(page, act) if e["name"] == "RunTask" and "tdur" in e) / 1000
+
+
+def main() -> None:
+    """All of it, or what is named."""
+    wanted = sys.argv[1:] or ["typing", "bench", "file"]
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        if "file" in wanted:
+            clicks_in_a_file(browser, Path(folder))
+        if not {"typing", "bench"} & set(wanted):
+            return
+        with jupyter(Path(folder)) as server:
+            if "bench" in wanted:
+                notebook = server.open(browser, BENCH, name="bench")
+                notebook.run_all()
+                clicks_live(notebook)
+                notebook.shut_down()
+            if "typing" in wanted:
+                notebook = server.open(browser, CELLS)
+                notebook.run_all()
+                typed_slowly(notebook)
+                typed_fast(notebook)
+                thousand_edits(notebook)
+                notebook.shut_down()
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser, jupyter(Path(folder)) as server:
-        notebook = server.open(browser, CELLS)
-        notebook.run_all()
-        typed_slowly(notebook)
-        typed_fast(notebook)
-        thousand_edits(notebook)
-        notebook.shut_down()
+    main()

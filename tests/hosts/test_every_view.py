@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from driver import wait_until
 
-from mechviz.gallery import examples
+from mechviz.gallery import sections
 
 
 def test_every_view_is_drawn_live_and_follows_the_theme(notebook):
-    names = [example.name for example in examples()]
-    cells = ["from mechviz.gallery import examples\nmade = {one.name: one.view() for one in examples()}"]
+    names = [example.name for example in sections()]
+    cells = ["from mechviz.gallery import sections\nmade = {one.name: one.view() for one in sections()}"]
     nb = notebook([*cells, *(f"made[{name!r}]" for name in names)])
     nb.theme("JupyterLab Light")
     nb.run_all()

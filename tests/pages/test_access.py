@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mechviz as mv
-from mechviz.gallery import Example, examples
+from mechviz.gallery import Example, sections
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ SHOWN = """() => [...document.querySelectorAll('.mechviz')].map(host => {
 }).join()"""
 
 
-@pytest.fixture(params=examples(), ids=lambda example: example.name)
+@pytest.fixture(params=sections(), ids=lambda example: example.name)
 def example(request) -> Example:
     return request.param
 

@@ -12,7 +12,7 @@ from PIL import Image
 from test_gallery import complaints
 
 import mechviz as mv
-from mechviz.gallery import Example, examples
+from mechviz.gallery import Example, examples, sections
 from mechviz.page import iframe
 
 pytestmark = pytest.mark.browser
@@ -41,7 +41,7 @@ def host(request, opened, tmp_path):
 
 
 # Every view as a file; in a frame one, since there only the host differs.
-CASES = [("file", example) for example in examples()] + [("frame", examples()[-1])]
+CASES = [("file", example) for example in sections()] + [("frame", examples()[-1])]
 every_view = pytest.mark.parametrize(
     ("host", "example"), CASES, indirect=["host"], ids=[f"{host}-{example.name}" for host, example in CASES]
 )

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mechviz.gallery import PICTURES, Example, examples, gallery, main, sections
+from mechviz.gallery import PICTURES, Example, gallery, main, sections
 
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
-EXAMPLES = examples()
 SECTIONS = sections()
 
 
@@ -23,7 +22,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=EXAMPLES, ids=lambda example: example.name)
+@pytest.fixture(params=SECTIONS, ids=lambda example: example.name)
 def example(request) -> Example:
     return request.param
 
@@ -83,13 +82,13 @@ def test_the_gallery_shows_every_view_with_its_code(opened, page):
         assert code.text_content() == example.code
         assert not code.is_visible()  # folded
     opened.page.get_by_text("Code", exact=True).first.click()
-    code = opened.page.get_by_role("region", name=f"Code of mv.{EXAMPLES[0].name}")
+    code = opened.page.get_by_role("region", name=f"Code of mv.{SECTIONS[0].name}")
     code.click()  # one click selects all of it
-    assert opened.page.evaluate("getSelection().toString()").strip() == EXAMPLES[0].code.strip()
+    assert opened.page.evaluate("getSelection().toString()").strip() == SECTIONS[0].code.strip()
 
 
 def test_pictures_are_of_views_that_exist():
-    assert {name for _, name, _ in PICTURES} <= {example.name for example in EXAMPLES}
+    assert {name for _, name, _ in PICTURES} <= {example.name for example in SECTIONS}
 
 
 def test_nothing_in_the_gallery_changes_from_run_to_run():

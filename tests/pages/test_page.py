@@ -16,7 +16,7 @@ import pytest
 
 import mechviz as mv
 from mechviz._head_scores import SCORES
-from mechviz.gallery import examples
+from mechviz.gallery import sections
 
 pytestmark = pytest.mark.browser
 
@@ -189,7 +189,7 @@ def with_hostile_strings(value, strings: Iterator[str], key: str = ""):
 
 def test_hostile_strings_in_every_view(opened, tmp_path):
     strings, views = cycle(HOSTILE), []
-    for example in examples():
+    for example in sections():
         path = example.view().save(tmp_path / f"{example.name}.json")
         path.write_text(json.dumps(with_hostile_strings(json.loads(path.read_text()), strings)))
         views.append(mv.open(path))

@@ -1,5 +1,5 @@
 /** Runs of the lab bench as Python sends them (mechviz/bench.py), and what is read of two of them. No DOM. */
-import type { LazyArray } from '../figure.svelte';
+import { LazyArray } from '../figure.svelte';
 import { general, tick } from '../number';
 import type { Tile } from '../pattern/pattern';
 import type { NdArray } from '../wire';
@@ -25,9 +25,17 @@ export interface RunsJson {
   loss: NdArray;
   /** Thumbnails of the last layers, as many as differ; null where none does. */
   patterns: (NdArray | LazyArray | null)[];
+  /** The next tokens of every position: labels, which of them `[run, position, bar]`, `[run, position, 2, bar]`. */
+  names?: string[];
+  ahead?: NdArray | LazyArray | null;
+  ahead_bars?: NdArray | LazyArray | null;
 }
 
 export interface Run extends Entry {
+  /** Nothing of it is left in the kernel, as thumbnails are of a run that was made while nobody asked. */
+  whole: boolean;
+  /** Where the next tokens of other positions are found. */
+  ahead?: { of: RunsJson; row: number };
   logit: number;
   terms: Float64Array;
   before: Float32Array;
@@ -42,7 +50,14 @@ export interface Part {
   site: string | null;
 }
 
-export function runsOf(json: RunsJson): Run[] {
+/** The most probable next tokens, before or after. */
+export interface Next {
+  next: string[];
+  before: Float32Array;
+  after: Float32Array;
+}
+
+export function runsOf(json: RunsJson, whole = true): Run[] {
   const row = <T extends Float32Array | Float64Array>({ data, shape }: NdArray, i: number) => {
     const size = shape.slice(1).reduce((product, n) => product * n, 1);
     return data.subarray(i * size, (i + 1) * size) as T;
@@ -59,15 +74,41 @@ export function runsOf(json: RunsJson): Run[] {
       after: bars.subarray(half),
       loss: row<Float32Array>(json.loss, i),
       patterns: json.patterns[i],
+      whole,
+      ahead: json.ahead ? { of: json, row: i } : undefined,
     };
   });
 }
 
 /** What the kernel answers: JSON beside its arrays, in the order of mechviz/bench.py. */
-export function answered(value: unknown, arrays: NdArray[]): Run[] {
+export function answered(value: unknown, arrays: NdArray[], whole: boolean): Run[] {
   const { entries, patterns } = value as { entries: Entry[]; patterns: boolean[] };
   const [numbers, bars, loss, ...thumbs] = arrays;
-  return runsOf({ entries, numbers, bars, loss, patterns: patterns.map((own) => (own ? thumbs.shift()! : null)) });
+  const own = patterns.map((own) => (own ? thumbs.shift()! : null));
+  return runsOf({ entries, numbers, bars, loss, patterns: own }, whole);
+}
+
+/** The next tokens of a position of a run; undefined where they are not here (yet: `loadAhead`). */
+export function aheadAt({ ahead }: Run, position: number): Next | undefined {
+  const [ids, bars] = [ahead?.of.ahead, ahead?.of.ahead_bars].map(here);
+  if (!ahead || !ids || !bars) return undefined;
+  const [, positions, count] = ids.shape;
+  const at = ahead.row * positions + position;
+  const both = bars.data.subarray(2 * at * count, 2 * (at + 1) * count) as Float32Array;
+  return {
+    next: Array.from(ids.data.subarray(at * count, (at + 1) * count), (name) => ahead.of.names![name]),
+    before: both.subarray(0, count),
+    after: both.subarray(count),
+  };
+}
+
+/** Fetch what `aheadAt` reads. */
+export async function loadAhead({ ahead }: Run): Promise<void> {
+  await Promise.all([ahead?.of.ahead, ahead?.of.ahead_bars].map((one) => one instanceof LazyArray && one.load()));
+}
+
+function here(array: NdArray | LazyArray | null | undefined): NdArray | undefined {
+  return array instanceof LazyArray ? array.value : (array ?? undefined);
 }
 
 /** Every head's thumbnail: those of the run where it has them, else the clean ones. */
