@@ -271,9 +271,10 @@ def test_losses_of_two_real_tokenizers_lose_nothing():
     view = mv.tokens(sides, losses, align="characters", name="loss", unit="nats")
     change = numbers(props(view)["values"])
     split = len(sides[0])
-    assert np.isfinite(change).all()
-    expected = losses[0].sum() - losses[1].sum()
-    assert change[:split].sum() == pytest.approx(expected) == change[split:].sum()
+    # Llama puts a space before the text that decodes to nothing: it stands for no characters.
+    assert np.flatnonzero(np.isnan(change)).tolist() == [split] and sides[1].n_bytes[0] == 0
+    expected = losses[0].sum() - losses[1][1:].sum()
+    assert change[:split].sum() == pytest.approx(expected) == pytest.approx(np.nansum(change[split:]))
     # word pieces spell no white space, and lower-case; the source text says what stood there
     pieces = build("word_piece")
     cased = "The cat sat on the mat"

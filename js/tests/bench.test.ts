@@ -302,7 +302,7 @@ test('on paper what is part of the picture stays, and what changes it goes', asy
     [...root.querySelectorAll<HTMLElement>(selector)].filter((one) => one.checkVisibility()).length;
   const shown = () => [seen('button.head'), seen('button.layer'), seen('.parts button'), seen('button.edit')];
   const before = shown();
-  expect(before).toEqual([2, 1, 2, 3]);
+  expect(before).toEqual([2, 1, 2, 4]);
   expect(seen('.modes button')).toBe(2);
   expect(seen('.neurons button')).toBe(1);
   setPaper(figure, { width_mm: 174, ground: 'white', caption: false });

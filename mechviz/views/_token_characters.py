@@ -62,7 +62,7 @@ def shares_of(texts: Texts) -> Shares:
     """
     if len(texts.starts) != 2:
         raise ValueError(f"align= compares two texts; got {len(texts.starts)}")
-    sides = [texts.all[part] for part in texts.parts]
+    sides = texts.each
     spelled = [_spelled(side) for side in sides]
     spaces = spelled[0] == spelled[1]
     if not spaces:

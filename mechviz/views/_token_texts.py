@@ -25,6 +25,8 @@ class Texts:
     starts: tuple[int, ...]
     labels: tuple[str, ...] | None
     """None for a single text that has no name."""
+    each: tuple[Tokens, ...]
+    """Each by itself, with all that is known of it."""
 
     @property
     def parts(self) -> list[slice]:
@@ -57,10 +59,10 @@ def texts_of(tokens: Any, labels: Any) -> Texts:
         if labels is not None:
             raise ValueError("texts= names the texts of a list of token lists; got the tokens of one text")
         text = as_tokens(tokens)
-        return Texts(text, (0,), None)
+        return Texts(text, (0,), None, (text,))
     several = [as_tokens(item, name=f"tokens[{i}]") for i, item in enumerate(tokens)]
     starts = tuple(accumulate(map(len, several[:-1]), initial=0))
-    return Texts(_joined(several), starts, _labels(labels, len(several)))
+    return Texts(_joined(several), starts, _labels(labels, len(several)), tuple(several))
 
 
 def spans_of(spans: Any, texts: Texts) -> np.ndarray | None:

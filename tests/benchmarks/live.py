@@ -165,7 +165,9 @@ def clicks_live(nb: Notebook) -> None:
     for part in PARTS:
         totals.append(figure.evaluate(CLICK, part))
         nb.page.wait_for_timeout(150)
-    asked = "view.answer('0', 'run', {'sites': [part], 'mode': 'zero'})[0]['entries'][0]['took']"  # those that were made
+    asked = (
+        "view.answer('0', 'run', {'sites': [part], 'mode': 'zero'})[0]['entries'][0]['took']"  # those that were made
+    )
     runs = nb.python(f"print([{asked} for part in {PARTS!r}])")
     passes = json.loads(nb.python("print([forward(text) for _ in range(20)])"))
     middle("click to redrawn, live", totals)
@@ -176,7 +178,9 @@ def clicks_live(nb: Notebook) -> None:
 
 def clicks_in_a_file(browser: Browser, folder: Path) -> None:
     """The page that `mechviz demo` writes such a bench into: its table holds every edit."""
-    view = mv.bench(mv.load(), "When Mary and John went to the store, John gave a drink to", token=" Mary", minus=" John")
+    view = mv.bench(
+        mv.load(), "When Mary and John went to the store, John gave a drink to", token=" Mary", minus=" John"
+    )
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.goto(view.save(folder / "bench.html").as_uri())
     page.wait_for_selector("[data-mechviz-drawn]")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from driver import SETUP, wait_until
 
-LARGE = SETUP + "values = np.random.default_rng(0).normal(0, 1, (4096, 4096)).astype(np.float32)\nvalues[1234, 2345] = 9.5\n"
+LARGE = (
+    SETUP
+    + "values = np.random.default_rng(0).normal(0, 1, (4096, 4096)).astype(np.float32)\nvalues[1234, 2345] = 9.5\n"
+)
 
 
 def drawn(figure) -> str:

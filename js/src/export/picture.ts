@@ -41,6 +41,7 @@ export function recordOf(figure: Figure, view?: string): PictureRecord {
 export function svgPicture(figure: Figure, { view, margin }: PictureOptions = {}): string {
   const { paper } = figure;
   const drawn = drawnOf(figure, view);
+  come(drawn);
   const box = grown(drawn.getBoundingClientRect(), margin ?? (paper ? PAPER_MARGIN : MARGIN));
   const ground = getComputedStyle(figure.host).getPropertyValue('--mv-ground');
   return svgOf(drawn, {
@@ -61,10 +62,7 @@ export function drawnOf(figure: Figure, view?: string): Element {
 
 /** The figure, or one view, once it stands still; on paper for as long as that takes, out of sight. */
 export async function stillSvg(figure: Figure, view?: string, paper?: Paper): Promise<string> {
-  // Far from the screen a long text is its letters alone (parts/TokenBlock.svelte).
-  for (const plain of drawnOf(figure, view).querySelectorAll('.plain')) {
-    plain.dispatchEvent(new Event('mechviz-near', { bubbles: true }));
-  }
+  come(drawnOf(figure, view));
   if (!paper) return settled(() => svgPicture(figure, { view }));
   const restore = aside(figure, view);
   try {
@@ -74,6 +72,11 @@ export async function stillSvg(figure: Figure, view?: string, paper?: Paper): Pr
     setPaper(figure, undefined);
     restore();
   }
+}
+
+/** Far from the screen a long text is its letters alone, or has the colours of before (parts/TokenBlock.svelte). */
+function come(drawn: Element): void {
+  for (const block of drawn.querySelectorAll('.block.lazy')) block.dispatchEvent(new Event('mechviz-near'));
 }
 
 /** Two in a row are the same: sizes have been measured and canvases painted. */
