@@ -312,6 +312,24 @@ test('on paper what is part of the picture stays, and what changes it goes', asy
   expect(badge() ?? root.querySelector('.edit')!.textContent).toBe('edited: L0H1 → zero'); // the picture says what it is of
 });
 
+test('heads, parts and edits are one stop of the Tab key each; arrows go on, past what cannot be changed', async () => {
+  await show(undefined);
+  const stops = (selector: string) =>
+    [...root.querySelectorAll<HTMLButtonElement>(selector)].filter((one) => one.tabIndex === 0 && !one.disabled);
+  expect(['.heads button', '.parts button', 'button.edit'].map((group) => stops(group).length)).toEqual([1, 1, 1]);
+  stops('.heads button')[0].focus();
+  await userEvent.keyboard('{ArrowRight}{ArrowRight}');
+  expect(root.activeElement).toBe(head('L0H1'));
+  await userEvent.keyboard('{ArrowRight}{ArrowUp}');
+  expect(root.activeElement).toBe(head('L0H1'));
+  await userEvent.keyboard('{Enter}');
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  expect(stops('.heads button')).toEqual([head('L0H1')]);
+  stops('button.edit')[0].focus();
+  await userEvent.keyboard('{ArrowDown}');
+  expect(root.activeElement!.textContent).toContain('L0H0');
+});
+
 test('the edit that Python opens with is shown at first', async () => {
   await show(undefined, { edit: 'L0H1' });
   expect(badge()).toBe('edited: L0H1 → zero');

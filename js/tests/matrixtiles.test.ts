@@ -27,7 +27,9 @@ function kernel(done: (rows: number) => number = (rows) => rows) {
     if (asked.at(-1) !== name) asked.push(name);
     const tile = dense.cut(edges)!;
     const here = done(tile.rows);
-    return here ? { ...tile, values: tile.values.map((v, i) => (i < here * tile.cols ? v : 0)), done: here } : undefined;
+    return here
+      ? { ...tile, values: tile.values.map((v, i) => (i < here * tile.cols ? v : 0)), done: here }
+      : undefined;
   };
   return { asked, pattern: { queries: DOWN, keys: ACROSS, cut } as unknown as Pattern };
 }
@@ -80,6 +82,7 @@ test('a drag asks for a stretch round what is shown, not for every frame; what w
   expect(after[0]).toBe(before[60 * plan.x.count + 60]);
   // The rest is the overview's, never nothing.
   const overview = tileOf(dense, all, false)!;
-  const under = overview.values[Math.floor(519 / all.y.step) * overview.cols + Math.floor((1000 + width - 1) / all.x.step)];
+  const under =
+    overview.values[Math.floor(519 / all.y.step) * overview.cols + Math.floor((1000 + width - 1) / all.x.step)];
   expect([data[519 * ACROSS + 1000 + width - 1], under]).toContain(after[after.length - 1]);
 });

@@ -78,17 +78,17 @@ def test_a_failing_run_is_said_and_the_table_is_made_while_nobody_asks(notebook)
     assert figure.get_by_text("edited:").count() == 0
 
 
-def test_without_a_kernel_the_table_of_the_notebook_answers(notebook):
+def test_without_a_kernel_what_could_be_run_in_a_moment_answers(notebook):
     nb = notebook([BENCH, DIRECT])
     nb.run_all()
     figure = nb.figure(0)
     clean, _ = nb.python("print(numbers())").split()
-    edited, _ = nb.python("print(numbers('L0H3'))").split()
+    edited, _ = nb.python("print(numbers('L0H0'))").split()
     figure.wait_for()
     nb.save()
     nb.shut_down()
     again = notebook(None, kernel=False)
     twin = again.twin(0)
-    twin.get_by_role("button", name="L0H3", exact=True).first.click()
-    twin.get_by_text("edited: L0H3 → zero").wait_for()
+    twin.get_by_role("button", name="L0H0", exact=True).first.click()
+    twin.get_by_text("edited: L0H0 → zero").wait_for()
     assert " ".join(twin.locator(".big").text_content().split()).startswith(f"{clean} → {edited} ")

@@ -90,16 +90,20 @@ function round({ from, count, step }: Run, all: number): Stretch {
 
 /** The cells of a plan that a part covers, as it has them. */
 function fill(values: Float32Array, part: Part, y: Run, x: Run, height: number, width: number): void {
-  const column = Int32Array.from({ length: width }, (_, c) => Math.floor((x.from + c * x.step - part.left) / part.across));
+  const column = Int32Array.from({ length: width }, (_, c) =>
+    Math.floor((x.from + c * x.step - part.left) / part.across),
+  );
   const first = column.findIndex((c) => c >= 0);
-  const last = column.findLastIndex((c) => c < part.cols);
+  const behind = column.findIndex((c) => c >= part.cols);
+  const last = (behind < 0 ? width : behind) - 1;
   if (first < 0 || last < first) return;
   const alike = part.across === x.step;
   for (let r = 0; r < height; r++) {
     const row = Math.floor((y.from + r * y.step - part.top) / part.down);
     if (row < 0 || row >= part.rows) continue;
     const [from, to] = [row * part.cols, r * width];
-    if (alike) values.set(part.values.subarray(from + column[first], from + column[last] + 1) as Float32Array, to + first);
+    if (alike)
+      values.set(part.values.subarray(from + column[first], from + column[last] + 1) as Float32Array, to + first);
     else for (let c = first; c <= last; c++) values[to + c] = part.values[from + column[c]];
   }
 }
