@@ -58,7 +58,7 @@ gallery: setup ## gallery.html: every view with the code that makes it; and the 
 
 bench: setup ## side by side with circuitsvis and bertviz (installed here), and what notebooks and charts cost
 	$(PIP) --editable '.[dev,peers]'
-	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py && $(PY) tests/benchmarks/hosts.py && $(PY) tests/benchmarks/times.py && $(PY) tests/benchmarks/charts.py
+	CHROMIUM=$$($(PY) scripts/chromium.py) && export CHROMIUM && $(PY) tests/benchmarks/peers.py && $(PY) tests/benchmarks/peers.py --sizes 1024x144 4096x12 --traced --repeats 1 && $(PY) tests/benchmarks/hosts.py && $(PY) tests/benchmarks/times.py && $(PY) tests/benchmarks/charts.py
 
 wheel: setup ## dist/: a wheel that needs no Node, and an sdist
 	$(PY) -m hatchling build
