@@ -82,9 +82,15 @@ class Reading:
             return a + b
         return np.where(np.isnan(a) | (np.abs(a) > np.abs(b)), a, b)
 
-    def line(self, direction: Literal["from", "by"], index: int) -> np.ndarray:
-        """One query over all keys ("from", ``[key]``), or one key over all queries ("by", ``[query]``)."""
+    def line(self, direction: Literal["from", "by"], index: int | Sequence[int]) -> np.ndarray:
+        """One query over all keys ("from", ``[key]``), or one key over all queries ("by", ``[query]``).
+
+        Of several queries it is the mean, of several keys the sum.
+        """
         queries, keys = self.shape
+        if isinstance(index, Sequence):
+            total = np.sum([self.line(direction, one) for one in index], axis=0, dtype=np.float64)
+            return (total / len(index) if direction == "from" else total).astype(np.float32)
         if direction == "from":
             return self.weights(slice(index, index + 1), slice(0, keys))[0]
         return self.weights(slice(0, queries), slice(index, index + 1))[:, 0]

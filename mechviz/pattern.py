@@ -142,6 +142,9 @@ class PatternStack(Layered[Pattern]):
     Args:
         patterns: The patterns in order, or a mapping from layer to a pattern or to a function that makes it when asked.
         missing: For layers without a pattern, the reason.
+        behind: What stands behind the keys, computed when it is asked for: an object with ``value_norms()``,
+            ``contribution_norms()`` and ``contributions(direction)``, each `mechviz.analysis.KeyValues`. Traces give it, and
+            `mechviz.attention` weighs patterns with it.
 
     Raises:
         Unavailable: (on indexing) the layer has no pattern; the message is the reason.
@@ -157,7 +160,9 @@ class PatternStack(Layered[Pattern]):
         patterns: Sequence[Pattern] | Mapping[int, Pattern | Callable[[], Pattern]],
         *,
         missing: Mapping[int, str] | None = None,
+        behind: Any = None,
     ) -> None:
+        self.behind = behind
         items = patterns if isinstance(patterns, Mapping) else dict(enumerate(patterns))
         made = {layer: (lambda item=item: item) if isinstance(item, Pattern) else item for layer, item in items.items()}
         super().__init__(made, name="attention pattern", missing=missing, keep=True)
@@ -189,3 +194,8 @@ class PatternStack(Layered[Pattern]):
             return Difference(mine, theirs)
         except ValueError as error:
             raise ValueError(f"layer {layer}: {error}") from None
+
+    def _slice(self, index: slice) -> Layered[Pattern]:
+        part = super()._slice(index)
+        part.behind = self.behind  # type: ignore[attr-defined]
+        return part

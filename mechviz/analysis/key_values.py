@@ -69,6 +69,25 @@ class KeyValues:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class BehindKeys:
+    """What stands behind the keys of one trace, computed when it is asked for: ``trace.attention.behind``."""
+
+    trace: Any
+
+    def value_norms(self) -> KeyValues:
+        """As `value_norms`."""
+        return value_norms(self.trace)
+
+    def contribution_norms(self) -> KeyValues:
+        """As `contribution_norms`."""
+        return contribution_norms(self.trace)
+
+    def contributions(self, direction: Any) -> KeyValues:
+        """As `contributions`."""
+        return contributions(self.trace, direction)
+
+
 def value_norms(trace: Any) -> KeyValues:
     """How long each head's value vectors are, ``‖v_k‖``: ``[layer, head, key]``.
 

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 import torch
 
 from mechviz._layered import Layered, Unavailable
+from mechviz.analysis.key_values import BehindKeys
 from mechviz.pattern import PatternStack
 
 from .capture import AttentionCall
@@ -38,7 +39,7 @@ class HeadReadings(Reading):
                 make[layer] = partial(self._kept_or, self._open_attention, "attention", layer)
         if not make:
             raise Unavailable(f"{self.model.name} has no attention to show: {missing[0]}")
-        return PatternStack(make, missing=missing)
+        return PatternStack(make, missing=missing, behind=BehindKeys(self))
 
     @property
     def pattern(self) -> PatternStack:

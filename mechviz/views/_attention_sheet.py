@@ -207,6 +207,7 @@ def sheet_props(
         "peaks": None if remote else wire.Array(np.array([s.peak for s in sheet.found]), lazy=like is not None),
         "scores": sheet.scores.to_props(lazy=remote or like is not None) if sheet.probabilities else None,
         "causal": sheet.causal,
+        "sink": sheet.stack[0].sink,
         "probabilities": sheet.probabilities,
         "no_products": "" if any(not layer.no_factors for layer in sheet.stack) else sheet.stack[0].no_factors,
         "row_total": _sums_to_one(sheet) if remote else row_total(sheet.found),

@@ -68,11 +68,12 @@ class Remote:
             self._begun.pop(name, None)
 
     def line(self, args: Mapping[str, Any]) -> Any:
-        """One row ("from") or column ("by") of what is read."""
+        """One row ("from") or column ("by") of what is read; the mean of several rows, the sum of several columns."""
         reading = self._reading(args)
         if reading is None:
             return {"unknown": True}
-        return {}, [reading.line(args["direction"], index(args["index"]))]
+        asked = args["index"]
+        return {}, [reading.line(args["direction"], [*map(index, asked)] if isinstance(asked, list) else index(asked))]
 
     def peak(self, args: Mapping[str, Any]) -> Any:
         """The cell ``[query, key]`` of the largest weight of a rectangle, or furthest from zero; NaN wins."""

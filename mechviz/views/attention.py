@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from operator import index
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +20,8 @@ from mechviz.view import View, display
 from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
+from mechviz.views._attention_spans import spans_props
+from mechviz.views._attention_weigh import factors_of, weigh_props
 from mechviz.views._cell_products import Products
 from mechviz.views._head_stats import DIFFERENT, PROBABLE, Summary
 from mechviz.views._images import images_height
@@ -44,6 +47,10 @@ def attention(
     head_names: Sequence[str] | None = None,
     head: Head | str | int | None = None,
     roles: Mapping[str, Any] | None = None,
+    weigh: Mapping[str, Any] | None = None,
+    directions: Mapping[str, Any] | None = None,
+    spans: Any = None,
+    key_spans: Any = None,
     causal: bool | None = None,
     name: str | None = None,
     scale: Scale | None = None,
@@ -100,6 +107,17 @@ def attention(
         roles: Positions with a meaning, by role, such as ``{"IO": [4, 2], "END": -1}``: one position for each text (None
             where a text has none), or one for all; negative ones count from the end. Every head is then read "from END to
             IO", mean and standard deviation over the texts, and heads can be ranked by it.
+        weigh: Attention is not effect: a number for every key of every head by name, which the key ``e`` multiplies the
+            pattern with: `mechviz.analysis.KeyValues`, or arrays [layer, head, key] ([head, key] of a single layer).
+            ``trace.attention`` brings "value norm" and "contribution norm" with it, computed when they are asked for. A
+            list of these for several texts, a dict by name for patterns with names.
+        directions: Vectors [d_model] by name, such as ``{"Mary − John": unembedding[a] - unembedding[b]}``: what each key
+            contributes to one, signed, is one more number that ``trace.attention`` can be weighed with.
+        spans: Sentences, turns, documents, to which queries and keys can be merged (the key ``w``; words always can):
+            (start, stop) or (start, stop, name), or a dict of these by name, or of lists of these. What lies between
+            spans is a unit of its own. Weights are summed over keys and are the mean over queries. A list for several
+            texts, a dict by name for patterns with names.
+        key_spans: The same of `key_tokens`.
         causal: Whether no query reads from a key behind it; those cells are not drawn. By default found out: a square
             pattern of one text whose cells above the diagonal are all 0 (or all the number of a mask, in scores).
         name: What the weights are; by default "attention probability" where all rows can be probabilities.
@@ -128,7 +146,8 @@ def attention(
             no picture.
         ValueError: `pattern` has another shape than the tokens ask for, layers of several shapes, no layer, head or
             token; `causal` is True for weights above the diagonal; `image` has no patches among the tokens; `layers`,
-            `heads`, `head_names`, `head`, `scale`, `limits`, `precision` or `drawing` do not fit.
+            `heads`, `head_names`, `head`, `weigh`, `directions`, `spans`, `key_spans`, `scale`, `limits`, `precision` or
+            `drawing` do not fit.
 
     Example:
         >>> pattern = np.tril(np.ones((2, 3, 3))) / np.arange(1, 4)[:, None]  # [head, query, key]
@@ -140,6 +159,8 @@ def attention(
     sheets = sheets_of(tokens, pattern, key_tokens, image)
     said = named(carried_quantity(pattern), name, None, scale, limits)
     read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
+    factors = factors_of(weigh, directions, sheets, read)
+    merged = spans_props(spans, key_spans, sheets, read)
     part, opened = open_first(head, sheets, read)
     kinds = {sheet.difference for sheet in read}
     quantity = quantity_of(
@@ -159,7 +180,8 @@ def attention(
             like = read[sheets.at(at, 0)] if text else None
             offset = sum(len(other.sources) for other in read[:i])
             own = opened if at == part else 0
-            sent.append(sheet_props(sheet, quantity, own, offset=offset, like=like, live=live))
+            own_spans = dict(zip(("spans", "key_spans"), merged[i], strict=True))
+            sent.append(sheet_props(sheet, quantity, own, offset=offset, like=like, live=live) | own_spans)
         of_all = {**said_of_all, "roles": _roles(roles, sheets, read, sent)}
         if len(read) == 1:
             return {**sent[0], **of_all}
@@ -173,6 +195,10 @@ def attention(
         texts = [first_words(read[sheets.at(part, text)].text) for text in range(sheets.texts)]
         return {"sheets": sent, "parts": sheets.parts, "texts": texts, "part": part, **of_all}
 
+    def saved(twin: bool) -> dict[str, Any]:
+        place = "twin" if twin else "file"
+        return (props(live=False) if remote else {}) | {"weigh": weigh_props(factors, place)}
+
     remote = any(sheet.remote for sheet in read)
     first = read[sheets.at(part, 0)]
     site = " ".join(filter(None, (sheets.parts[part], first.sources[opened].name)))
@@ -180,8 +206,8 @@ def attention(
     precisions = sorted({_ASKED if s.remote else said_precision(s.encoding, s.packed) for s in read})
     return View.of(
         "attention",
-        props(live=True),
-        saved=(lambda _twin: props(live=False)) if remote else None,
+        {**props(live=True), "weigh": weigh_props(factors, "live")},
+        saved=saved if remote or any(factors) else None,
         asked=remote,
         title=title,
         site=site,
@@ -191,6 +217,7 @@ def attention(
         answers={
             "value": lambda args: _line(every, args),
             **Products([(source.factors, source.column) for sheet in read for source in sheet.sources]).answers(),
+            "weigh": lambda args: factors[index(args["sheet"])][index(args["which"])].answer(),
             **Remote([(source.pattern, source.column) for sheet in read for source in sheet.sources]).answers(),
         },
         still=lambda: _still(first, opened, quantity, f"{title} {site}"),

@@ -13,31 +13,43 @@ export interface About {
   keys: TokensJson;
   /** "edited: …", "renormalised …", how exact the numbers are. */
   notes: string[];
+  /** Queries or keys that a line is of, where they are several, and what that is called. */
+  subjects?: number[];
+  called?: string;
+  /** 1 for those that are hidden or taken out: they have no numbers. */
+  without?: { queries?: Uint8Array; keys?: Uint8Array };
 }
 
 /** One line a weight, each with all that it is: tables are taken apart and put together. */
 export function lineTable(
-  { head, quantity, queries, keys, notes }: About,
+  { head, quantity, queries, keys, notes, subjects = [], called, without }: About,
   direction: Direction,
   subject: number,
   { start, values }: Line,
-  errorOf: (value: number) => number,
+  errorOf: (value: number, at: number) => number,
 ): Field[][] {
   const names = ['head', 'quantity', 'query', 'query token', 'key', 'key token', 'value', 'error at most', 'notes'];
   const said = notes.join('; ');
+  const by = direction === 'by';
+  const several = subjects.length > 1;
+  const own: Field = several ? subjects.join(' ') : subject;
+  const ownToken = several ? (called ?? '') : tokenOf(by ? keys : queries, subject);
+  const hidden = by ? without?.queries : without?.keys;
   return [
     names,
     ...Array.from({ length: values.length }, (_, i): Field[] => {
-      const [query, key] = direction === 'by' ? [start + i, subject] : [subject, start + i];
-      const value = digitsOf(values, i);
-      return [head, quantity, query, tokenOf(queries, query), key, tokenOf(keys, key), value, errorOf(value), said];
-    }),
+      const other = start + i;
+      const ends: Field[] = by
+        ? [other, tokenOf(queries, other), own, ownToken]
+        : [own, ownToken, other, tokenOf(keys, other)];
+      return [head, quantity, ...ends, digitsOf(values, i), errorOf(values[i], other), said];
+    }).filter((_, i) => !hidden?.[start + i]),
   ];
 }
 
 /** Rows are queries and columns keys; the corner says what the numbers are. Masked cells are empty. */
 export function* tileTable(
-  { head, quantity, queries, keys, notes }: About,
+  { head, quantity, queries, keys, notes, without }: About,
   tile: Tile,
   causal: boolean,
   /** How cells of several weights are pooled: "max of 8 × 8 cells". */
@@ -53,9 +65,15 @@ export function* tileTable(
   for (let r = 0; r < tile.rows; r++) {
     const [from, to] = [edges.rows[r], edges.rows[r + 1]];
     const last = causal ? lastColumn(tile, r) : tile.cols - 1;
-    const cells = names.map((_, c) => (c > last ? undefined : digitsOf(tile.values, r * tile.cols + c)));
+    const out = allOf(without?.queries, from, to);
+    const gone = (c: number) => out || allOf(without?.keys, edges.cols[c], edges.cols[c + 1]);
+    const cells = names.map((_, c) => (c > last || gone(c) ? undefined : digitsOf(tile.values, r * tile.cols + c)));
     yield [to - from > 1 ? rangeOf(from, to) : from, spanOf(queries, from, to), ...cells];
   }
+}
+
+function allOf(marks: Uint8Array | undefined, from: number, to: number): boolean {
+  return marks !== undefined && marks.subarray(from, to).every(Boolean);
 }
 
 function rangeOf(from: number, to: number): string {

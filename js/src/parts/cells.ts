@@ -25,6 +25,11 @@ export interface Look {
   padding: boolean;
   /** Keys that a query can see at most, itself among them: what lies before them is masked, too. */
   window?: number;
+  /** 1 for keys that are left out: not drawn, or in their true colour on a part of the cell. */
+  out?: Uint8Array;
+  hides?: boolean;
+  /** 1 for queries whose rows were taken out. */
+  gone?: Uint8Array;
 }
 
 /** Where cells stand, in device pixels: cell i reaches from edge i to edge i + 1, less the gap. */
@@ -109,7 +114,14 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, know
     const first = look.window === undefined ? 0 : firstColumn(tile, r, look.window);
     const [top, bottom] = [cells.y[r], cells.y[r + 1] - cells.gap];
     if (last < first || bottom <= top) continue;
+    if (look.gone && marked(look.gone, tile.origin.query + r * tile.step, tile.step)) {
+      const box = [cells.x[first], cells.x[last + 1] - cells.gap, top, bottom] as const;
+      for (let y = top; y < bottom; y++) pixels.data.fill(plate, y * pixels.width + box[0], y * pixels.width + box[1]);
+      hatch(pixels, ...box, cells, look);
+      continue;
+    }
     const special: number[] = [];
+    const small: [column: number, color: number][] = [];
     const maximum = maxima?.[r] ?? 0;
     for (let c = first, x = cells.x[first]; c <= last; c++) {
       const value = scaled(tile.values[r * tile.cols + c], look.perRow, maximum);
@@ -120,10 +132,21 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, know
       for (; x < end; x++) line[x] = color;
       x = cells.x[c + 1];
     }
+    // Few keys are left out: looked for apart from what is done for every cell.
+    for (let c = first; look.out && c <= last; c++) {
+      if (!marked(look.out, tile.origin.key + c * tile.step, tile.step)) continue;
+      const [from, to] = [cells.x[c], Math.max(cells.x[c], cells.x[c + 1] - cells.gap)];
+      if (look.hides) line.fill(0, from, cells.x[c + 1]);
+      else if (Math.min(to - from, bottom - top) >= SMALLEST) {
+        small.push([c, line[from]]);
+        line.fill(plate, from, to);
+      }
+    }
     const [left, right] = [cells.x[first], cells.x[last + 1]];
     if (cells.gap) for (let c = first; c <= last; c++) line.fill(0, cells.x[c + 1] - cells.gap, cells.x[c + 1]);
     const drawn = line.subarray(left, right);
     for (let y = top; y < bottom; y++) pixels.data.set(drawn, y * pixels.width + left);
+    for (const [c, color] of small) inner(pixels, cells.x[c], cells.x[c + 1] - cells.gap, top, bottom, color);
     if (look.padding && maxima![r] === 0 && !special.length) dots(pixels, left, right, top, bottom, cells, look);
     for (const c of special) {
       const box = [cells.x[c], Math.max(cells.x[c] + 1, cells.x[c + 1] - cells.gap), top, bottom] as const;
@@ -131,6 +154,22 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, know
       else bar(pixels, ...box, cells, look);
     }
   }
+}
+
+/** A cell that is smaller cannot be drawn on a part of itself. */
+const SMALLEST = 4;
+
+/** 40 % of the side, in the middle: a colour that was paler would mean less. */
+function inner(p: Pixels, left: number, right: number, top: number, bottom: number, color: number): void {
+  const [wide, high] = [right - left, bottom - top].map((side) => Math.max(2, Math.round(0.4 * side)));
+  const [x, y] = [left + ((right - left - wide) >> 1), top + ((bottom - top - high) >> 1)];
+  for (let row = y; row < y + high; row++) p.data.fill(color, row * p.width + x, row * p.width + x + wide);
+}
+
+/** Whether all of `count` places from `from` are marked. */
+function marked(marks: Uint8Array, from: number, count: number): boolean {
+  for (let i = from; i < Math.min(marks.length, from + count); i++) if (!marks[i]) return false;
+  return from < marks.length;
 }
 
 /** The first column of a tile's row that a sliding window leaves some of. */

@@ -5,8 +5,11 @@ import { LazyArray, type Figure } from '../figure.svelte';
 import { Dense } from '../pattern/dense';
 import { Factored, type FactorsJson } from '../pattern/factored';
 import { Remote, type RemoteJson } from '../pattern/remote';
+import { boundOf } from '../pattern/carried';
 import { outweighs, type Direction, type Line, type Pattern, type Reading } from '../pattern/pattern';
+import { lineOf } from '../pattern/several';
 import { errorOf, type NdArray } from '../wire';
+import { ReadHeads, type Transform } from './readheads.svelte';
 
 /** Milliseconds after which the reader is told what is awaited. */
 const [LOADING, LATE] = [250, 1500];
@@ -29,7 +32,10 @@ export interface Asked {
   causal: boolean;
   signed: boolean;
   direction: Direction;
-  subject: number;
+  /** One query or key, or several that are read as one. */
+  subjects: number[];
+  /** What else is done to them. */
+  transform?: Transform;
 }
 
 /** Made while a component is set up: it fetches and asks as what `asked` reads changes. */
@@ -49,8 +55,8 @@ export class OpenHead {
   #causal = $derived.by(() => this.#asked().causal);
   #signed = $derived.by(() => this.#asked().signed);
   #question = $derived.by(() => {
-    const { heads, combine, direction, subject } = this.#asked();
-    return `${heads} ${combine} ${direction} ${subject}`;
+    const { heads, combine, direction, subjects } = this.#asked();
+    return `${heads} ${combine} ${direction} ${subjects}`;
   });
   // As a text, for the same reason.
   #numbers = $derived.by(() => this.#asked().heads.join());
@@ -59,15 +65,25 @@ export class OpenHead {
     const here = this.#parts.every(arrayOf);
     return here ? this.#values.map((values, i) => this.#patternOf(values, numbers[i])) : undefined;
   });
+  #transform = $derived.by(() => this.#asked().transform);
+  #read = new ReadHeads(() => ({ heads: this.#heads, combine: this.#combine, transform: this.#transform }));
   /** Undefined until its numbers are here. */
-  pattern = $derived.by((): Pattern | undefined => {
-    const heads = this.#heads;
-    const [first, ...others] = heads ?? [];
-    return others.length ? first.read({ combine: this.#combine }, others) : first;
+  pattern = $derived(this.#read.pattern);
+  /** Rows of which too little is left to be shared out. */
+  gone = $derived(this.#read.shares?.gone);
+  #remote = $derived(this.#read.inner instanceof Remote ? this.#read.inner : undefined);
+  /** Only one row or column of a head as it is: the kernel is asked for it below, and for everything else as it is read. */
+  #plain = $derived.by(() => !this.#asked().transform && this.#asked().subjects.length === 1);
+  #kernels = $derived.by(() => {
+    const [heads, { figure }] = [this.#heads, untrack(this.#asked)];
+    if (this.#plain || !figure.live || !heads || heads.every(({ precision }) => precision === 'exact'))
+      return undefined;
+    const numbers = this.#numbers.split(',').map(Number);
+    return heads.map(({ queries, keys }, i) => this.#kernelOf({ remote: [queries, keys] }, numbers[i]));
   });
-  /** Each head by itself, where there are several; undefined until all are here. */
-  heads = $derived(this.#heads);
-  #remote = $derived(this.pattern instanceof Remote ? this.pattern : undefined);
+  #exactly = new ReadHeads(() => ({ heads: this.#kernels, combine: this.#combine, transform: this.#transform }));
+  /** Each head by itself, read as all are, where there are several; undefined until all are here. */
+  heads = $derived(this.#read.each);
   /** What went wrong with the last fetch or question. */
   problem = $derived(this.#problem || this.#remote?.problem || '');
   /** The kernel's own numbers are awaited, for so long that the reader should know. */
@@ -75,15 +91,19 @@ export class OpenHead {
   /** This copy does not hold the head. */
   absent = $derived(this.#values.some(isAbsent));
   #carried = $derived.by(() => {
-    const { direction, subject } = this.#asked();
-    return this.pattern?.line(direction, subject);
+    const { direction, subjects } = this.#asked();
+    return this.pattern && lineOf(this.pattern, direction, subjects);
   });
   /** What the kernel has said about this row or column of these numbers: after an update it has said nothing yet. */
-  #answer = $derived(
-    this.#answered?.question === this.#question && this.#answered.pattern === this.pattern
+  #answer = $derived.by((): Line | undefined => {
+    if (!this.#plain) {
+      const { direction, subjects } = this.#asked();
+      return this.#exactly.pattern && lineOf(this.#exactly.pattern, direction, subjects);
+    }
+    return this.#answered?.question === this.#question && this.#answered.pattern === this.pattern
       ? this.#answered.line
-      : undefined,
-  );
+      : undefined;
+  });
   /** The row or column: as the kernel has it once that has answered, before as it travelled. */
   line = $derived(this.#answer ?? this.#carried);
   exact = $derived(this.pattern?.precision === 'exact' || this.#answer !== undefined);
@@ -94,30 +114,91 @@ export class OpenHead {
     $effect(() => this.#ask());
   }
 
-  /** How far a number of the line may be from the model's. */
-  errorOf(value: number): number {
-    return this.exact ? 0 : this.carriedError(value);
+  /** How far a number of the line may be from the model's; `at` is the other end of its cell. */
+  errorOf(value: number, at?: number): number {
+    return this.exact ? 0 : this.carriedError(value, at);
   }
 
   /** The same, as it travelled. */
-  carriedError(value: number): number {
-    const { pattern } = this;
-    if (!pattern) return 0;
-    // Errors grow with the root of a weight, or in steps of two with its size: their mean is at most twice that of the mean.
-    const [n, slack] = [this.#combine === 'sum' ? this.#values.length : 1, this.#values.length > 1 ? 2 : 1];
-    return pattern.error ?? slack * n * errorOf(value / n, pattern.precision);
+  carriedError(value: number, at?: number): number {
+    const heads = this.#heads;
+    if (!heads || !this.pattern) return 0;
+    let bound = 0;
+    // Errors of floats go in steps of two: of several numbers the mean is at most twice that of their mean.
+    const flat = heads.every(({ error }) => error !== undefined);
+    const own = (weight: number) => {
+      bound = 0;
+      for (const { error, precision } of heads) bound = Math.max(bound, error ?? errorOf(weight, precision));
+      return bound;
+    };
+    const { transform, subjects, combine } = this.#asked();
+    const several = heads.length > 1;
+    const steps = !flat && (several || transform || subjects.length > 1) ? 2 : 1;
+    const { factor, signed, summed } = this.#factors;
+    const row = this.#rowAt(at);
+    const slack = summed ? row * (steps * summed * own(1 / summed) + 1e-6) : 0;
+    const sum = this.#keysAt(at) * (several && combine === 'sum' ? heads.length : 1);
+    return boundOf(value, own, { factor, row, slack, signed, sum }, steps);
+  }
+
+  /** Of factors of keys the largest size, whether some are negative, and how many weights what is left of a row is made of. */
+  #factors = $derived.by(() => {
+    const { factors, out, share, total } = this.#transform ?? {};
+    let [factor, signed, hidden] = [factors ? 0 : 1, false, 0];
+    for (const list of factors ?? []) {
+      for (const value of list) {
+        factor = Math.max(factor, Math.abs(value));
+        signed ||= value < 0;
+      }
+    }
+    for (const is of out ?? []) hidden += is;
+    // It is what the row sums to less what is hidden, or the sum of what is not.
+    const summed = out && share ? (total === undefined ? out.length - hidden : hidden) : 0;
+    return { factor, signed, summed };
+  });
+
+  /** The largest factor of the rows of a cell of the line. */
+  #rowAt(at?: number): number {
+    const shares = this.#read.shares;
+    if (!shares) return 1;
+    const { direction, subjects, transform } = this.#asked();
+    const queries = direction === 'from' ? subjects : at === undefined ? undefined : [at];
+    let most = 0;
+    const rows = transform?.units?.rows;
+    for (const query of queries ?? [-1]) {
+      const [start, stop] =
+        query < 0 ? [0, shares.gone.length] : rows ? [rows[query], rows[query + 1]] : [query, query + 1];
+      for (const list of shares.rows) for (let i = start; i < stop; i++) most = Math.max(most, list[i]);
+    }
+    return most;
+  }
+
+  /** How many keys are summed up in a cell of the line. */
+  #keysAt(at?: number): number {
+    const { direction, subjects, transform } = this.#asked();
+    const cols = transform?.units?.cols;
+    const from = direction === 'from';
+    if (!cols) return from ? 1 : subjects.length;
+    const size = (unit: number) => cols[unit + 1] - cols[unit];
+    if (!from) return subjects.reduce((sum, unit) => sum + size(unit), 0);
+    if (at !== undefined) return size(at);
+    let most = 1;
+    for (let unit = 0; unit + 1 < cols.length; unit++) most = Math.max(most, size(unit));
+    return most;
   }
 
   #patternOf(values: HeadValues, number: number): Pattern {
-    if (isRemote(values)) {
-      const { figure, view } = untrack(this.#asked);
-      return new Remote((name, args, how) => figure.ask(view, name, args, how), values, this.#causal, [number]);
-    }
+    if (isRemote(values)) return this.#kernelOf(values, number);
     if (!isFactors(values)) return new Dense(arrayOf(values)!, this.#causal, this.#signed);
     const { queries, keys, normaliser, sink, mask } = values;
     const [q, k, n] = [queries, keys, normaliser].map((part) => arrayOf(part)!);
     const [s, m] = [sink, mask].map((part) => (part && arrayOf(part)) ?? null);
     return Factored.of({ ...values, queries: q, keys: k, normaliser: n, sink: s, mask: m }, this.#causal);
+  }
+
+  #kernelOf(json: RemoteJson, number: number): Remote {
+    const { figure, view } = untrack(this.#asked);
+    return new Remote((name, args, how) => figure.ask(view, name, args, how), json, this.#causal, [number]);
   }
 
   #fetch(): (() => void) | undefined {
@@ -151,12 +232,12 @@ export class OpenHead {
   #ask(): (() => void) | undefined {
     // Along a row the question stays the same, and is asked once.
     const [question, pattern] = [this.#question, this.pattern];
-    const { figure, view, heads, combine, direction, subject } = untrack(this.#asked);
+    const { figure, view, heads, combine, direction, subjects } = untrack(this.#asked);
     const carried = untrack(() => this.#carried);
-    if (!figure.live || !pattern || pattern.precision === 'exact' || !carried) return;
+    if (!this.#plain || !figure.live || !pattern || pattern.precision === 'exact' || !carried) return;
     const told = this.#tell((on) => (this.#late = on), LATE);
     const which = heads.length > 1 ? { heads, combine } : { head: heads[0] };
-    figure.ask(view, 'value', { ...which, [direction === 'by' ? 'key' : 'query']: subject }).then(
+    figure.ask(view, 'value', { ...which, [direction === 'by' ? 'key' : 'query']: subjects[0] }).then(
       (answer) => {
         told();
         const whole = answer?.arrays[0]?.data;

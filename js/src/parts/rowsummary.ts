@@ -29,7 +29,7 @@ export interface Heard {
 export function summaryOf({ by, subject, partner, line, own, others, print, options, called }: Heard): string {
   const { top, rest, rank, count } = read(line, partner, { ...options, size: NAMED });
   const item = (index: number, value: number) =>
-    say('heard.item', { token: spoken(others, index), value: print(value) });
+    say('heard.item', { token: spoken(others, index), value: print(value, options.errorOf(value, index)) });
   const list =
     top.map((entry) => item(entry.index, entry.value)).join(say('heard.then')) +
     (rest.count > 0 ? say('heard.rest', { value: print(rest.value, rest.error) }) : '');

@@ -74,6 +74,8 @@ export interface Pattern {
   readonly error?: number;
   /** One row or column. */
   line(direction: Direction, index: number): Line | undefined;
+  /** The mean of several rows, the sum of several columns, where these are not better asked for one by one. */
+  lines?(direction: Direction, indices: number[]): Line | undefined;
   /** A rectangle, all of it by default, cut at whole cells; `step` > 1 pools squares of weights. */
   tile(step: number, rows?: Range, cols?: Range, pooling?: Pooling): Tile | undefined;
   /** The same with cells of any size. */

@@ -75,16 +75,21 @@ export class Remote implements Pattern {
   }
 
   line(direction: Direction, index: number): Line | undefined {
+    return this.lines(direction, [index]);
+  }
+
+  lines(direction: Direction, indices: number[]): Line | undefined {
     this.#tiles.subscribe();
-    const name = `${direction} ${index}`;
+    const name = `${direction} ${indices}`;
     const known = this.#lines.get(name);
     if (known === undefined) {
       this.#put(this.#lines, name, null);
+      const index = indices.length > 1 ? indices : indices[0];
       void this.#question('line', { direction, index }, { channel: `line ${direction}` }).then((answer) => {
         const whole = answer?.arrays[0].data;
         if (!whole) return void this.#lines.delete(name);
-        const start = direction === 'by' && this.causal ? index : 0;
-        const stop = direction === 'from' && this.causal ? index + 1 : whole.length;
+        const start = direction === 'by' && this.causal ? Math.min(...indices) : 0;
+        const stop = direction === 'from' && this.causal ? Math.max(...indices) + 1 : whole.length;
         this.#put(this.#lines, name, { start, values: whole.subarray(start, stop) });
         this.#tiles.changed();
       });

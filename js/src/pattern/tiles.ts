@@ -99,13 +99,13 @@ export class Tiles {
     return tile.done === 0 ? undefined : tile;
   }
 
-  /** The oldest go, but for the last one. */
+  /** The oldest go, but for the last one and those that are still coming. */
   #drop(): void {
     let kept = 0;
     const newest = [...this.#tiles].reverse();
     newest.forEach(([name, tile], i) => {
       kept += tile.rows * tile.cols;
-      if (i && kept > KEPT) this.#tiles.delete(name);
+      if (i && kept > KEPT && tile.done === tile.rows) this.#tiles.delete(name);
     });
   }
 }

@@ -1,5 +1,6 @@
 /** What the tokens view says about its values, in words. No DOM. */
 import { fixed, general, tick } from '../number';
+import { continuesWord } from '../parts/mergedtokens';
 import { STATE } from '../parts/tokentext';
 import { beyond, type Scale } from '../scale';
 import type { NdArray, Numbers } from '../wire';
@@ -33,15 +34,14 @@ export type Merged = 'tokens' | 'words' | 'spans';
 
 /** The first position of the word or span that each position lies in. A word is what stands between white space. */
 export function unitsOf(tokens: TokensJson, merged: Merged, spans: NdArray | null, starts: number[]): Int32Array {
-  const { text, special } = tokens;
+  const { text } = tokens;
   const units = Int32Array.from(text, (_, i) => i);
   if (merged === 'spans') {
     for (let k = 0; spans && k < spans.data.length; k += 2) units.fill(spans.data[k], spans.data[k], spans.data[k + 1]);
   } else if (merged === 'words') {
     const firsts = new Set(starts);
     for (let i = 1; i < units.length; i++) {
-      const apart = firsts.has(i) || special[i] || special[i - 1];
-      if (!apart && !/^\s/.test(text[i]) && !/\s$/.test(text[i - 1])) units[i] = units[i - 1];
+      if (!firsts.has(i) && continuesWord(tokens, i)) units[i] = units[i - 1];
     }
   }
   return units;

@@ -1,5 +1,7 @@
 /** What mechviz/views/attention.py sends: a sheet for every stack and text, one of which is shown at a time. */
 import { LazyArray } from '../../figure.svelte';
+import type { WeighJson } from '../../parts/keyweights.svelte';
+import type { SpansJson } from '../../parts/mergedtokens';
 import type { Head } from '../../parts/headgrid';
 import type { OverJson, RolesJson, ScoresJson } from '../../parts/headscores';
 import type { HeadValues } from '../../parts/openhead.svelte';
@@ -39,6 +41,13 @@ export interface AttentionProps {
   /** What heads read from role to role in this text, [head, reads, is read]. */
   role_weights?: NdArray | LazyArray;
   causal: boolean;
+  /** The last key is the sink of the heads. */
+  sink?: boolean;
+  /** Spans of queries and keys; null where none are given. */
+  spans?: SpansJson | null;
+  key_spans?: SpansJson | null;
+  /** By sheet, what weights can be multiplied with; older figures have none. */
+  weigh?: WeighJson[][];
   probabilities: boolean;
   /** "attention probability" */
   quantity: string;
@@ -69,7 +78,7 @@ export interface HeadJson extends Head {
 /** What mechviz/views/_attention_sheet.py sends of one stack and text. */
 export type SheetJson = Omit<
   AttentionProps,
-  'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles' | 'drawing'
+  'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles' | 'drawing' | 'weigh'
 > & {
   /** Null for a further text whose heads stand where those of the first do; their numbers then are in `values`. */
   heads: HeadJson[] | null;
@@ -79,7 +88,10 @@ export type SheetJson = Omit<
   counts?: Record<number, Pick<HeadJson, 'nan' | 'above' | 'below'>>;
 };
 
-export interface SheetsJson extends Pick<AttentionProps, 'frame' | 'quantity' | 'scale' | 'roles' | 'drawing'> {
+export interface SheetsJson extends Pick<
+  AttentionProps,
+  'frame' | 'quantity' | 'scale' | 'roles' | 'drawing' | 'weigh'
+> {
   /** Stack by stack, and in each text by text. */
   sheets: SheetJson[];
   /** Names of the stacks; [""] where there is one. */
@@ -101,6 +113,14 @@ export function isSheets(props: Props): props is SheetsJson {
 /** The text that is shown: the first that is picked and exists. */
 export function openText(props: Props, selection: Selection): number {
   return isSheets(props) ? (selection.texts.find((text) => text < props.texts.length) ?? 0) : 0;
+}
+
+const NONE: WeighJson[] = [];
+
+/** Which sheet is shown, and what its weights can be multiplied with. */
+export function weighOf(props: Props, part: number, text: number): { sheet: number; weigh: WeighJson[] } {
+  const sheet = isSheets(props) ? part * props.texts.length + text : 0;
+  return { sheet, weigh: props.weigh?.[sheet] ?? NONE };
 }
 
 /** What is shown, as a view of one text has it. */
