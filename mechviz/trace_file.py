@@ -21,8 +21,8 @@ from mechviz.version import __version__
 
 from ._layered import Layered, Unavailable
 from ._report import Report
-from .arrays import Quantity
 from .analysis.key_values import BehindKeys
+from .arrays import Quantity
 from .pattern import Dense, Factored, PatternStack
 from .sites import MLP, Attention, Head, Residual, Site, hook_of, parse
 from .text import Tokens
@@ -52,9 +52,7 @@ class SavedTrace:
         self._layers: dict[str, Any] = {}
         patterns = manifest["attention"]
         make = {int(layer): partial(_pattern, rule, arrays) for layer, rule in patterns.items()}
-        self._layers["attention"] = PatternStack(
-            make, missing=self._missing("attention"), behind=BehindKeys(self)
-        )
+        self._layers["attention"] = PatternStack(make, missing=self._missing("attention"), behind=BehindKeys(self))
         for name in LAYERED:
             held = {int(layer): partial(arrays, f"{name}.{layer}") for layer in manifest["held"].get(name, [])}
             self._layers[name] = Layered(held, name=name, missing=self._missing(name))

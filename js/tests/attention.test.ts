@@ -768,14 +768,14 @@ test('keys pick several heads; a label stands for its row or column', async () =
 test('heads are ranked and filtered by a score; brackets follow the rank', async () => {
   await show({ heads: [FIRST, SECOND, SECOND, FIRST], words: WORDS, layers: 2 });
   const names = () => [...grid().querySelectorAll('.name')].map((name) => name.textContent!.trim());
-  await userEvent.selectOptions(root.querySelector('.bar select[aria-label="rank and filter by"]')!, 'entropy');
+  await userEvent.selectOptions(root.querySelector('.bar select')!, 'entropy');
   // 1.4, 2.4, 3.4 and 4.4 nats
   await vi.waitFor(() => expect(names()).toEqual(['L1H1', 'L1H0', 'L0H1', 'L0H0']));
   expect(grid().textContent).toContain('4.40 nats');
   map().focus();
   await userEvent.keyboard('[['); // one bracket
   expect(site()).toBe('L0H1');
-  await userEvent.click(root.querySelector('input')!);
+  await userEvent.click(root.querySelector('.bar input')!);
   await userEvent.keyboard('2.5'); // a point is no other text there
   await vi.waitFor(() => expect(names()).toEqual(['L1H1', 'L1H0']));
   expect(root.querySelector('.bar')!.textContent).toContain('2 of 4');
@@ -909,7 +909,7 @@ test('roles: what a head reads from one to another, in the scores and by a click
     role.textContent!.replace(/\s+/g, ' ').trim(),
   );
   expect(roleNames).toEqual(['END ·and 3', 'IO When 1']);
-  await userEvent.selectOptions(root.querySelector('.bar select[aria-label="rank and filter by"]')!, 'END → IO');
+  await userEvent.selectOptions(root.querySelector('.bar select')!, 'END → IO');
   await vi.waitFor(() => expect(grid().querySelector('.name')!.textContent!.trim()).toBe('L0H0'));
   await userEvent.click([...root.querySelectorAll('dt button')].at(-1)!);
   expect(written.at(-1)).toMatchObject({ queries: [3], keys: [1], positions: [3] });
@@ -948,7 +948,7 @@ test('heads by rank scroll, and only what is in sight is painted', async () => {
   // The share that query 1 reads of key 0 is the index of the head: so is its entropy, 1.4 + i.
   const heads = Array.from({ length: count }, (_, i) => [1, 0, i / count, 1 - i / count]);
   await show({ heads, words: ['a', ' b'], layers });
-  await userEvent.selectOptions(root.querySelector('.bar select[aria-label="rank and filter by"]')!, 'entropy');
+  await userEvent.selectOptions(root.querySelector('.bar select')!, 'entropy');
   await vi.waitFor(() => expect(grid().querySelectorAll('.name').length).toBeGreaterThan(10));
   expect(grid().clientHeight).toBeLessThan(520);
   expect(grid().querySelectorAll('.name').length).toBeLessThan(60);

@@ -153,13 +153,13 @@ def _given(name: str, own: Any, sheet: Sheet, label: str) -> Factor:
 def _of_array(array: np.ndarray, sheet: Sheet, label: str) -> np.ndarray:
     """[head, key] of [layer, head, key], or of [head, key] of a single layer."""
     keys = len(sheet.key_text)
-    shape = (len(sheet.stack), sheet.widest, keys)
+    shape, given = (len(sheet.stack), sheet.widest, keys), array.shape
     if array.ndim == 2 and shape[0] == 1:
         array = array[None]
     if array.ndim == 3 and sheet.stack[0].sink and array.shape[2] == keys - 1:
         array = _with_sink(array)
     if array.shape != shape:
-        raise ValueError(f"{label} must have shape (layer, head, key) == {shape}; got {array.shape}")
+        raise ValueError(f"{label} must have shape (layer, head, key) == {shape}; got {given}")
     values = np.stack([array[source.row, source.column] for source in sheet.sources]).astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError(f"{label} must hold finite numbers")

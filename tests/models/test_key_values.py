@@ -126,3 +126,27 @@ def test_layers_with_another_head_count_and_layers_without():
     assert found.layers == (0, 2) and found.values.shape == (2, 4, 24) and list(found.missing) == [1]
     with pytest.raises(Unavailable, match=r"layer 1 has no ‖W_O v‖: "):
         found[1]
+
+
+def test_attention_of_a_trace_is_weighed_by_what_the_trace_knows():
+    trace = load(build("llama")).trace(ids())
+    direction = torch.linspace(-1, 1, 48)
+    view = mv.attention(trace.tokens, trace.attention, directions={"up": direction})
+    norms, written, up = (view.answer("0", "weigh", {"sheet": 0, "which": i})[1][0] for i in range(3))
+    every = trace.attention.layers
+    np.testing.assert_array_equal(norms, np.concatenate([value_norms(trace)[layer] for layer in every]))
+    np.testing.assert_array_equal(written, np.concatenate([contribution_norms(trace)[layer] for layer in every]))
+    # Times the weights, summed over keys: what the head writes along the direction.
+    weights = np.concatenate([trace.attention[layer].dense().numpy() for layer in every])
+    summed = (weights * up[:, None]).sum(-1)  # [head, query]
+    results = torch.cat([trace.result(layer).permute(1, 0, 2) for layer in every]) @ direction
+    np.testing.assert_allclose(summed, results, atol=1e-5)
+
+
+def test_a_saved_trace_has_value_norms_and_says_why_it_has_no_more(tmp_path):
+    load(build("llama")).trace(ids()).save(tmp_path / "t.mv", sites=["attention", "v", "q"])
+    saved = mv.open(tmp_path / "t.mv")
+    view = mv.attention(saved.tokens, saved.attention)
+    _, (norms,) = view.answer("0", "weigh", {"sheet": 0, "which": 0})
+    assert norms.shape == (12, 24) and (norms > 0).all()
+    assert "output projections" in view.answer("0", "weigh", {"sheet": 0, "which": 1})["reason"]
