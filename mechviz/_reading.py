@@ -89,8 +89,10 @@ class Reading:
         """
         queries, keys = self.shape
         if isinstance(index, Sequence):
-            total = np.sum([self.line(direction, one) for one in index], axis=0, dtype=np.float64)
-            return (total / len(index) if direction == "from" else total).astype(np.float32)
+            total = np.zeros(keys if direction == "from" else queries)
+            for one in index:
+                total += self.line(direction, one)
+            return (total / (len(index) if direction == "from" else 1)).astype(np.float32)
         if direction == "from":
             return self.weights(slice(index, index + 1), slice(0, keys))[0]
         return self.weights(slice(0, queries), slice(index, index + 1))[:, 0]

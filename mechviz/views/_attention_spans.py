@@ -49,8 +49,10 @@ def _of_sheet(whole: Any, sheets: Sheets, i: int, name: str, part: str | None = 
         return None
     at, text = sheets.place(i)
     if sheets.parts != [""]:
-        if not isinstance(whole, Mapping) or (unknown := sorted(set(map(str, whole)) - {*sheets.parts, "encoder"})):
-            got = f"a {type(whole).__name__}" if not isinstance(whole, Mapping) else unknown
+        named = isinstance(whole, Mapping)
+        unknown = sorted(set(map(str, whole)) - {*sheets.parts, "encoder"}) if named else []
+        if not named or unknown:
+            got = unknown or f"a {type(whole).__name__}"
             raise ValueError(f"{name} must be a dict by {', '.join(sheets.parts)}; got {got}")
         whole = whole.get(part or sheets.parts[at])
         if whole is None and sheets.parts[at] == "cross" and part is None:
