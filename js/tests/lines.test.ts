@@ -191,6 +191,11 @@ test('of a long text the tokens round what is picked are drawn, and how much lie
   at.figure.pick({ queries: [350], keys: [10], positions: [350] });
   await vi.waitFor(() => expect(rule()).toContain('queries 160–399 of 400, keys 0–239 of 400'));
   expect(texts('.number')).toContain('0.9000');
+  // Keys take the window along, and what is picked does not call it back.
+  lines().focus();
+  for (let i = 0; i < 22; i++) await userEvent.keyboard('{PageUp}');
+  await vi.waitFor(() => expect(said()).toMatch(/^·t130 130 reads from ·t10 10/));
+  expect(rule()).toContain('queries 30–269 of 400, keys 0–239 of 400');
 });
 
 test('differences have lines of two colours, by their size', async () => {

@@ -53,6 +53,9 @@ test('a row and a column, one line a weight, each with all that it is', () => {
     ['L1H0', 'attention probability', 1, 'b', 1, 'y', 0.25, 1e-3, 'edited: L0H0 → zero; renormalised'],
     ['L1H0', 'attention probability', 1, 'b', 2, 'z', 0.5, 1e-3, 'edited: L0H0 → zero; renormalised'],
   ]);
+  const image = { label: ['<i>', '<i>', 'b'], patches: [[0, 1, 2]] } as unknown as TokensJson;
+  const patches = lineTable({ ...ABOUT, queries: image, keys: image }, 'from', 2, line, () => 0);
+  expect(patches.slice(1).map((row) => row[5])).toEqual(['patch row 0, column 1', 'b']);
   const column = lineTable({ ...ABOUT, queries, keys }, 'by', 2, { start: 0, values: [0.1, 0.2] }, () => 0).slice(1);
   expect(column.map((row) => row.slice(2, 7))).toEqual([
     [0, 'a', 2, 'z', 0.1],

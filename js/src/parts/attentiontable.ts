@@ -2,6 +2,7 @@
 import { digitsOf, type Field } from '../export/csv';
 import { edgesOf, lastColumn, type Direction, type Line, type Tile } from '../pattern/pattern';
 import type { TokensJson } from '../views/types';
+import { patchName } from './label';
 
 /** What the numbers are, in words. */
 export interface About {
@@ -84,7 +85,7 @@ function spanOf(tokens: TokensJson, from: number, to: number): string {
   return to - from > 1 ? `${tokenOf(tokens, from)} … ${tokenOf(tokens, to - 1)}` : tokenOf(tokens, from);
 }
 
-/** As it was read: the very string, not its role. */
+/** As it was read: the very string, not its role; of a patch where it is. */
 function tokenOf(tokens: TokensJson, position: number): string {
-  return tokens.label[position];
+  return patchName(tokens, position) ?? tokens.label[position];
 }

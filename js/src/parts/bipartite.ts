@@ -86,6 +86,10 @@ export function outside(line: Line | undefined, [from, to]: Range): number {
   return sum;
 }
 
+export function holds([from, to]: Range, at: number | undefined): boolean {
+  return at !== undefined && at >= from && at < to;
+}
+
 /** The tokens of a column: all, or as many as it holds round one of them. */
 export function windowOf(count: number, middle: number, size = WINDOW): Range {
   if (count <= size) return [0, count];

@@ -37,13 +37,18 @@ export function labelOf(tokens: TokensJson, position: number, room = 10): Label 
   return { role: false, dot, text, width: (columns(text) + Number(dot)) * CHARACTER };
 }
 
+/** "patch row 3, column 4"; undefined for what is text. */
+export function patchName(tokens: TokensJson, position: number): string | undefined {
+  const place = placeOf(tokens, position);
+  if (!place) return undefined;
+  const { image, row, column } = place;
+  return say(tokens.patches!.length > 1 ? 'patch.name.of' : 'patch.name', { image: image + 1, row, column });
+}
+
 /** "'Mary' at 2": for those who hear it. */
 export function spoken(tokens: TokensJson, position: number): string {
-  const place = placeOf(tokens, position);
-  if (place) {
-    const { image, row, column } = place;
-    return say(tokens.patches!.length > 1 ? 'patch.name.of' : 'patch.name', { image: image + 1, row, column });
-  }
+  const patch = patchName(tokens, position);
+  if (patch) return patch;
   const role = tokens.role[position];
   const token = role ?? `'${tokens.label[position].replace(/^·(?=.)/, '')}'`;
   return say('heard.token', { token, position });
