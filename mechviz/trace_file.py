@@ -19,9 +19,9 @@ import numpy as np
 
 from mechviz.version import __version__
 
+from ._key_values import BehindKeys, KeyNumbers
 from ._layered import Layered, Unavailable
 from ._report import Report
-from .analysis.key_values import BehindKeys
 from .arrays import Quantity
 from .pattern import Dense, Factored, PatternStack
 from .sites import MLP, Attention, Head, Residual, Site, hook_of, parse
@@ -52,7 +52,9 @@ class SavedTrace:
         self._layers: dict[str, Any] = {}
         patterns = manifest["attention"]
         make = {int(layer): partial(_pattern, rule, arrays) for layer, rule in patterns.items()}
-        self._layers["attention"] = PatternStack(make, missing=self._missing("attention"), behind=BehindKeys(self))
+        self._layers["attention"] = PatternStack(
+            make, missing=self._missing("attention"), behind=BehindKeys(self, self._behind)
+        )
         for name in LAYERED:
             held = {int(layer): partial(arrays, f"{name}.{layer}") for layer in manifest["held"].get(name, [])}
             self._layers[name] = Layered(held, name=name, missing=self._missing(name))
@@ -106,6 +108,18 @@ class SavedTrace:
         unsaved = f"it {self._lacks} {', '.join(self._manifest['held'])}"
         held = {int(layer) for layer in self._manifest["held"].get(name, [])}
         return {layer: told.get(layer, unsaved) for layer in range(self._manifest["n_layers"]) if layer not in held}
+
+    def _behind(self, name: str) -> KeyNumbers | None:
+        """What stood behind the keys when the trace was saved; None where the file says nothing of it."""
+        told = self._manifest.get("behind", {}).get(name)
+        if told is None:
+            return None
+        if "reason" in told:
+            raise Unavailable(told["reason"])
+        missing = {int(layer): reason for layer, reason in told["missing"].items()}
+        quantity = Quantity(**{field: _tupled(value) for field, value in told["quantity"].items()})
+        values = self._arrays(f"behind.{name}")
+        return KeyNumbers(tuple(told["layers"]), tuple(told["heads"]), values, quantity, missing)
 
     def __len__(self) -> int:
         return len(self.tokens)

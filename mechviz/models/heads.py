@@ -6,8 +6,8 @@ from functools import cached_property, partial
 
 import torch
 
+from mechviz._key_values import BehindKeys
 from mechviz._layered import Layered, Unavailable
-from mechviz.analysis.key_values import BehindKeys
 from mechviz.pattern import PatternStack
 
 from .capture import AttentionCall

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ def save(trace: Trace, path: str | Path, sites: Any, layers: Iterable[int] | Non
     names = sorted({name for names in wish.names.values() for name in names}, key=(*READINGS, *TAPED).index)
     for name in names:
         _take(trace, name, [n for n in wish.names if name in wish.names[n] and (only is None or n in only)], file)
+    if manifest["attention"]:
+        _take_behind(trace, file)
     for name in whole:
         file.keep(name, loss if loss is not None and name == "loss" else getattr(trace, name))
     for site in wish.sites:
@@ -88,6 +91,22 @@ def _take(trace: Trace, name: str, layers: Sequence[int], file: _File) -> None:
             file.manifest["attention"][layer] = _rule(item, layer, file)
         else:
             file.keep(f"{name}.{layer}", item)
+
+
+def _take_behind(trace: Trace, file: _File) -> None:
+    """What stands behind the keys, or why nothing does: what `mv.attention` weighs a pattern with needs the model."""
+    told = file.manifest["behind"] = {}
+    file.sizes["behind"] = 0
+    behind = trace.attention.behind
+    for name in ("value_norms", "contribution_norms"):
+        try:
+            found = getattr(behind, name)()
+        except Exception as reason:  # of any model: it is what the reader is told
+            told[name] = {"reason": str(reason)}
+            continue
+        fields = {field: getattr(found, field) for field in ("layers", "heads", "missing")}
+        told[name] = fields | {"quantity": asdict(found.quantity)}
+        file.keep(f"behind.{name}", torch.from_numpy(found.values))
 
 
 def _rule(pattern: Any, layer: int, file: _File) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mechviz import wire
+from mechviz._key_values import KeyNumbers
 from mechviz._layered import Unavailable
 from mechviz._visible import prose
-from mechviz.analysis.key_values import KeyValues
 from mechviz.arrays import to_numpy
 from mechviz.views._attention_asked import Sheets
 from mechviz.views._attention_sheet import Sheet
@@ -140,7 +140,7 @@ def _of_sheet(whole: Any, sheets: Sheets, i: int, label: str) -> Any:
 
 def _given(name: str, own: Any, sheet: Sheet, label: str) -> Factor:
     """Something that the caller has: checked now."""
-    if isinstance(own, KeyValues):
+    if isinstance(own, KeyNumbers):
         weights = _of_key_values(own, sheet, [source.layer for source in sheet.sources], label)
         symbol = own.quantity.name or name
     else:
@@ -166,7 +166,7 @@ def _of_array(array: np.ndarray, sheet: Sheet, label: str) -> np.ndarray:
     return values
 
 
-def _of_key_values(own: KeyValues, sheet: Sheet, layers: Sequence[int], label: str) -> Weights:
+def _of_key_values(own: KeyNumbers, sheet: Sheet, layers: Sequence[int], label: str) -> Weights:
     """[head, key] of a result of `mechviz.analysis`, whose layers have their true numbers."""
     keys = len(sheet.key_text) - sheet.stack[0].sink
     if own.values.shape[2] != keys:
@@ -195,7 +195,7 @@ def _sourced(behind: Any, along: Mapping[str, np.ndarray], sheet: Sheet, own: Se
     layers = [own[source.row] for source in sheet.sources]
     size = 4 * len(sheet.sources) * len(sheet.key_text)
 
-    def factor(name: str, symbol: str, compute: Callable[[], KeyValues]) -> Factor:
+    def factor(name: str, symbol: str, compute: Callable[[], KeyNumbers]) -> Factor:
         read = cache(lambda: _of_key_values(compute(), sheet, layers, name))
         return Factor(prose(name), prose(symbol), False, read, size)
 

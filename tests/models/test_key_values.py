@@ -8,6 +8,7 @@ import torch
 from zoo import build, ids
 
 import mechviz as mv
+from mechviz import _key_values
 from mechviz._layered import Unavailable
 from mechviz.analysis import contribution_norms, contributions, value_norms
 from mechviz.models import load
@@ -86,7 +87,7 @@ def test_bfloat16_and_long_texts_in_blocks(monkeypatch):
     trace = load(build("llama", dtype=torch.bfloat16)).trace(ids())
     whole = contribution_norms(trace).values
     assert whole.dtype == np.float32 and np.isfinite(whole).all()
-    monkeypatch.setattr("mechviz.analysis.key_values.CHUNK", 48 * 7)  # seven keys at a time
+    monkeypatch.setattr("mechviz._key_values.CHUNK", 48 * 7)  # seven keys at a time
     np.testing.assert_allclose(contribution_norms(trace).values, whole, rtol=1e-6)
 
 
@@ -143,10 +144,26 @@ def test_attention_of_a_trace_is_weighed_by_what_the_trace_knows():
     np.testing.assert_allclose(summed, results, atol=1e-5)
 
 
-def test_a_saved_trace_has_value_norms_and_says_why_it_has_no_more(tmp_path):
-    load(build("llama")).trace(ids()).save(tmp_path / "t.mv", sites=["attention", "v", "q"])
+def test_a_saved_trace_knows_what_stood_behind_its_keys(tmp_path):
+    trace = load(build("llama")).trace(ids())
+    trace.save(tmp_path / "t.mv", sites="attention")
     saved = mv.open(tmp_path / "t.mv")
-    view = mv.attention(saved.tokens, saved.attention)
-    _, (norms,) = view.answer("0", "weigh", {"sheet": 0, "which": 0})
-    assert norms.shape == (12, 24) and (norms > 0).all()
-    assert "output projections" in view.answer("0", "weigh", {"sheet": 0, "which": 1})["reason"]
+    for name, wanted in (("value_norms", value_norms(trace)), ("contribution_norms", contribution_norms(trace))):
+        found = getattr(saved.attention.behind, name)()
+        assert np.array_equal(found.values, wanted.values) and found.quantity == wanted.quantity
+        assert (found.layers, found.heads, found.missing) == (wanted.layers, wanted.heads, wanted.missing)
+    view = mv.attention(saved.tokens, saved.attention, directions={"up": np.ones(48)})
+    _, (norms,) = view.answer("0", "weigh", {"sheet": 0, "which": 1})
+    assert np.array_equal(norms, contribution_norms(trace).values.reshape(12, 24))
+    assert "no layer has W_O v" in view.answer("0", "weigh", {"sheet": 0, "which": 2})["reason"]
+
+
+def test_a_saved_trace_says_why_there_was_nothing_behind_its_keys(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise Unavailable("a norm is behind it")
+
+    monkeypatch.setattr(_key_values, "_per_head", refuse)
+    load(build("llama")).trace(ids()).save(tmp_path / "t.mv", sites="attention")
+    monkeypatch.undo()
+    with pytest.raises(Unavailable, match="no layer has ‖W_O v‖: a norm is behind it"):
+        mv.open(tmp_path / "t.mv").attention.behind.contribution_norms()
