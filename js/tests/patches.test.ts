@@ -33,7 +33,8 @@ const words = (count: number, patches: [number, number, number][]): TokensJson =
   text: Array.from({ length: count }, (_, i) => `t${i}`),
   label: Array.from({ length: count }, (_, i) => `t${i}`),
   group: Array.from({ length: count }, (_, i) => i),
-  special: Array.from({ length: count }, () => false),
+  // As the image tokens of a text are.
+  special: Array.from({ length: count }, (_, i) => i > 0),
   role: Array.from({ length: count }, (_, i) => (i ? null : 'CLS')),
   ids: null,
   piece: Array.from({ length: count }, () => ''),
@@ -46,8 +47,16 @@ const weight = (q: number, k: number) => (q + 1) / 100 + k / 1000;
 /** Of the row's maximum: with a picture that is the scale at first. */
 const share = (q: number, k: number) => weight(q, k) / weight(q, N - 1);
 
-async function show(options: { causal?: boolean; picture?: boolean; image?: Partial<ImageJson>; dark?: boolean } = {}) {
-  const { causal = false, picture = true, image = {}, dark } = options;
+interface Options {
+  causal?: boolean;
+  picture?: boolean;
+  image?: Partial<ImageJson>;
+  dark?: boolean;
+  /** What the kernel has of a row. */
+  answer?(query: number): number[];
+}
+
+async function show({ causal = false, picture = true, image = {}, dark, answer }: Options = {}) {
   if (dark) document.body.style.background = '#111';
   const pixels = new Uint8Array(200 * 300 * 3);
   for (let i = 0; i < 200 * 300; i++) {
@@ -58,7 +67,7 @@ async function show(options: { causal?: boolean; picture?: boolean; image?: Part
     head: {
       data: Float64Array.from({ length: N * N }, (_, i) => weight(Math.floor(i / N), i % N)),
       shape: [N, N],
-      precision: 'exact',
+      precision: answer ? 'float16' : 'exact',
     },
     peaks: { data: Float64Array.from([0.1]), shape: [1], precision: 'exact' },
     picture: { data: pixels, shape: [200, 300, 3], precision: 'exact' },
@@ -66,8 +75,12 @@ async function show(options: { causal?: boolean; picture?: boolean; image?: Part
   const header: Header = { dtype: 'float32', shape: [], encoding: 'raw', layout: 'dense', exact: true };
   abort = new AbortController();
   const backend: Backend = {
-    live: false,
+    live: !!answer,
     load: async (id) => arrays[id],
+    ask: async (_view, _name, args) => {
+      const data = Float64Array.from(answer!((args as { query: number }).query));
+      return { value: null, arrays: [{ data, shape: [data.length], precision: 'exact' }] };
+    },
   };
   const json = {
     layout: { kind: 'view', id: '0' } as const,
@@ -245,6 +258,31 @@ test('what the mask leaves out is not drawn, and says so', async () => {
   await settled();
   expect(over().getAttribute('aria-label')).not.toContain('NaN');
   expect(caption()).toContain('0.1260 of the row'); // 0.041 + 0.042 + 0.043
+});
+
+test('live, the numbers are the kernel’s, without an error; in a file they say it', async () => {
+  await show({ answer: (query) => Array.from({ length: N }, (_, key) => 0.5 + query / 100 + key / 1000) });
+  await hover(1); // position 2, and 0.521 … 0.526 for keys 1 … 6
+  await vi.waitFor(() => expect(caption()).toContain('3.1410 of the row'));
+  expect(caption()).toContain('row 1, column 2 0.5260 ');
+});
+
+test('what is left out: CLS, and never the patches, though they are special tokens', async () => {
+  await show();
+  await userEvent.click(button('weights'));
+  await click(3);
+  const before = caption();
+  over().focus();
+  await userEvent.keyboard('x');
+  await settled(100);
+  expect(root.querySelector('.note')!.textContent).toContain('dimmed: first token');
+  expect(caption()).toBe(before);
+  await userEvent.keyboard('x');
+  await settled(100);
+  expect(root.textContent).toContain('renormalised');
+  for (let patch = 0; patch < 6; patch++) expect(colour(patch).opaque).toBe(true);
+  expect(caption()).not.toBe(before); // the same weights, shared out anew
+  expect(caption()).not.toContain('NaN');
 });
 
 test('a grid of patches without a picture, and keys that are text', async () => {
