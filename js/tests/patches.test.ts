@@ -8,8 +8,9 @@ import type { Figure, FigureJson } from '../src/figure.svelte';
 import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import { labelOf, spoken } from '../src/parts/label';
+import { spansOf, wordsOf } from '../src/parts/mergedtokens';
 import { foldOf } from '../src/parts/patchfold';
-import { placeOf, resampled, shading, sized, walked, weightsOf, type ImageJson } from '../src/parts/patches';
+import { imagesIn, placeOf, resampled, shading, sized, walked, weightsOf, type ImageJson } from '../src/parts/patches';
 import type { TokensJson } from '../src/views/types';
 import type { Header, NdArray } from '../src/wire';
 
@@ -283,6 +284,27 @@ test('what is left out: CLS, and never the patches, though they are special toke
   for (let patch = 0; patch < 6; patch++) expect(colour(patch).opaque).toBe(true);
   expect(caption()).not.toBe(before); // the same weights, shared out anew
   expect(caption()).not.toContain('NaN');
+});
+
+test('merged to words, patches stay what they are', async () => {
+  await show();
+  await userEvent.click(button('weights'));
+  over().focus();
+  await userEvent.keyboard('w');
+  await settled(100);
+  await hover(4);
+  await settled();
+  expect(figure.hover.position).toBe(5);
+  expect(colour(0).mean.map(Math.round)).toEqual(colorAt(lut(figure.host, 'ink'), share(5, 1)));
+  const tokens = words(12, [[4, 2, 3]]);
+  tokens.special.fill(false);
+  const units = wordsOf(tokens); // t0t1t2t3, six patches, t10t11
+  expect(units.tokens.patches).toEqual([[1, 2, 3]]);
+  expect([...units.edges]).toEqual([0, 4, 5, 6, 7, 8, 9, 10, 12]);
+  const [image] = imagesIn([{ ...IMAGE, query: 4, key: 4 }], { rows: units, cols: units })!;
+  expect([image.query, image.key]).toEqual([1, 1]);
+  const spans = spansOf(tokens, { edges: [0, 6, 12], names: ['a', 'b'] });
+  expect(imagesIn([{ ...IMAGE, query: 4, key: 4 }], { rows: spans, cols: spans })).toEqual([]);
 });
 
 test('a grid of patches without a picture, and keys that are text', async () => {

@@ -1,5 +1,6 @@
 /** Tokens merged to words or spans: where units begin, and what stands for them as tokens do. */
 import type { TokensJson } from '../views/types';
+import { placeOf } from './patches';
 
 /** Units of one text; position i lies in unit `of[i]`, which reaches from `edges[of[i]]` up to the next edge. */
 export interface Units {
@@ -15,9 +16,11 @@ export interface SpansJson {
   names: (string | null)[];
 }
 
-/** Whether a token belongs to the word of the one before it. A word is what stands between white space. */
-export function continuesWord({ text, special }: TokensJson, i: number): boolean {
-  return i > 0 && !special[i] && !special[i - 1] && !/^\s/.test(text[i]) && !/\s$/.test(text[i - 1]);
+/** Whether a token belongs to the word of the one before it. A word is what stands between white space; a patch is none. */
+export function continuesWord(tokens: TokensJson, i: number): boolean {
+  const { text, special } = tokens;
+  if (!(i > 0) || special[i] || special[i - 1] || /^\s/.test(text[i]) || /\s$/.test(text[i - 1])) return false;
+  return !placeOf(tokens, i) && !placeOf(tokens, i - 1);
 }
 
 export function wordsOf(tokens: TokensJson): Units {
@@ -44,8 +47,18 @@ function unitsAt(tokens: TokensJson, edges: number[], names: (string | null)[] =
     piece: all.map(() => ''),
     // Where the model's answer begins, if a unit begins there, too.
     prompt: tokens.prompt && edges.includes(tokens.prompt) ? edges.indexOf(tokens.prompt) : null,
+    ...(tokens.patches && { patches: wholePatches(tokens.patches, of, edges) }),
   };
   return { edges: Int32Array.from(edges), of, tokens: merged };
+}
+
+/** Images of which every patch is a unit by itself. */
+function wholePatches(patches: NonNullable<TokensJson['patches']>, of: Int32Array, edges: number[]) {
+  return patches.flatMap(([start, rows, columns]): [number, number, number][] => {
+    const [first, last] = [of[start], of[start + rows * columns - 1]];
+    const apart = last - first === rows * columns - 1 && edges[first] === start;
+    return apart && edges[last + 1] === start + rows * columns ? [[first, rows, columns]] : [];
+  });
 }
 
 function unit(tokens: TokensJson, from: number, to: number, name?: string) {

@@ -45,6 +45,28 @@ export function startsOf(image: ImageJson, direction: Direction): { own: number 
   return direction === 'by' ? { own: key, other: query } : { own: query, other: key };
 }
 
+/** Images among units that tokens were merged to; one whose patches were merged is none. `of`: the unit of each token. */
+export function imagesIn(
+  images: ImageJson[] | undefined,
+  units: { rows: Merged; cols: Merged } | undefined,
+): ImageJson[] | undefined {
+  if (!units) return images;
+  return images?.flatMap((image) => {
+    const [query, key] = [unitOf(units.rows, image.query), unitOf(units.cols, image.key)];
+    return query === null && key === null ? [] : [{ ...image, query, key }];
+  });
+}
+
+interface Merged {
+  of: ArrayLike<number>;
+  tokens: Pick<TokensJson, 'patches'>;
+}
+
+function unitOf({ of, tokens }: Merged, start: number | null): number | null {
+  const unit = start === null ? undefined : of[start];
+  return tokens.patches?.find(([first]) => first === unit)?.[0] ?? null;
+}
+
 /** The patch of an image that stands at a position. */
 export function patchAt(image: ImageJson, start: number | null, position: number | undefined): number | undefined {
   if (start === null || position === undefined) return undefined;
