@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ class Runs:
             began = time.perf_counter()
             edits = self._all(sites, mode)
             label = f"{' + '.join(sites)} {str(edits[0]).partition(' ')[2]}"
-            self._kept[key] = self._read(self.model.trace(self.text, edits=edits), label, began)
+            self._kept[key] = self._read(self.model.trace(self.text, edits=edits), label, began, _first_moved(sites))
         return self._kept[key]
 
     def next(self, sites: Sequence[str], mode: str, position: int) -> Ahead:
@@ -183,7 +184,8 @@ class Runs:
         best = int(self.trace.logits[self.position].argmax()) if token is None else token_id(self.model, token, "token")
         return best, None if minus is None else token_id(self.model, minus, "minus")
 
-    def _read(self, trace: Trace, label: str, began: float) -> Run:
+    def _read(self, trace: Trace, label: str, began: float, first: int = 0) -> Run:
+        """What a pass says; patterns of layers before `first` are those of the clean one."""
         from mechviz.analysis import attribution
 
         logits = trace.logits[self.position].detach().double().cpu().numpy()
@@ -198,7 +200,10 @@ class Runs:
             found = attribution(trace, self.token, minus=self.minus, position=self.position)
             terms, logit = {term.name: term.value for term in found.terms()}, found.logit
         loss = trace.loss.detach().float().cpu().numpy()
-        patterns = {layer: made for layer in range(self.model.n_layers) if (made := _thumbs(trace, layer)) is not None}
+        patterns = {layer: made for layer, made in self.clean.patterns.items() if layer < first} if label else {}
+        for layer in range(first, self.model.n_layers):
+            if (made := _thumbs(trace, layer)) is not None:
+                patterns[layer] = made
         return Run(label, logit, terms, near, ahead, loss, patterns, time.perf_counter() - began)
 
     def _all_ahead(self, trace: Trace) -> Ahead | None:
@@ -208,6 +213,15 @@ class Runs:
         if trace is self.trace:
             self._clean_ahead = after
         return _ahead(self._clean_ahead, after)
+
+
+def _first_moved(sites: Sequence[str]) -> int:
+    """The first layer whose pattern may change: what heads, neurons and whole parts write is read by later layers only."""
+    found = []
+    for site in sites:
+        known = re.fullmatch(r"L(\d+)(H\d+|N\d+|\.attn|\.mlp)?", site)
+        found.append(int(known[1]) + 1 if known else 0)
+    return min(found, default=0)
 
 
 def _log_probabilities(logits: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { Backend } from '../src/backend';
 import type { Figure } from '../src/figure.svelte';
@@ -188,8 +188,8 @@ test('a token that is pointed at lists its strongest neurons', async () => {
   await mount();
   expect(listed()[0]).toBe('L4N3−6'); // of ·sat, where the first neuron is strongest
   await userEvent.hover(root.querySelector('[data-i="1"]')!);
-  await settled();
-  expect(listed()).toEqual(['L4N04', 'L4N3−4', 'L4N12', 'L4N20']);
+  // once the pointer rests
+  await vi.waitFor(() => expect(listed()).toEqual(['L4N04', 'L4N3−4', 'L4N12', 'L4N20']));
 });
 
 test('orders: by a statistic, by the token, by likeness; a token that is picked moves the second', async () => {

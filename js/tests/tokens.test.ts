@@ -2,10 +2,11 @@ import axe from 'axe-core';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import { contrast, parseColor, type Rgb } from '../src/color';
+import { svgPicture } from '../src/export/picture';
 import type { Figure } from '../src/figure.svelte';
 import type { Selection } from '../src/selection';
 import { random } from './random';
-import { mountTokens } from './tokenview';
+import { channel, mountTokens } from './tokenview';
 
 let abort: AbortController;
 let root: ShadowRoot;
@@ -323,6 +324,28 @@ test('10,000 tokens: the text of every one is there, tokens where they are looke
   }
   expect(token(19)).toHaveAttribute('data-hovered');
   expect(touched.size).toBeLessThanOrEqual(21);
+});
+
+test('of a long text what is seen takes new colours at once, the rest when nothing changes for a moment or a picture is taken', async () => {
+  const n = 6000;
+  const all = (value: number) => Array<number>(n).fill(value);
+  await show(Array(n).fill(' word'), all(1), { more: [channel('two', all(-2)), channel('three', all(3))] });
+  const list = root.querySelector('[role=listbox]')!;
+  list.lastElementChild!.scrollIntoView();
+  await vi.waitFor(() => expect(token(n - 1)).toBeTruthy());
+  await new Promise((done) => setTimeout(done, 300)); // who is seen is told after a frame
+  const colors = () => [0, n - 1].map((i) => token(i).style.backgroundColor);
+  const [first, last] = colors();
+  expect(first).toBe(last);
+  token(n - 1).focus();
+  await userEvent.keyboard('2');
+  await settled();
+  expect(colors()[0]).toBe(first);
+  expect(colors()[1]).not.toBe(last);
+  await vi.waitFor(() => expect(colors()[0]).toBe(colors()[1]));
+  await userEvent.keyboard('3');
+  svgPicture(figure);
+  expect(colors()[0]).toBe(colors()[1]);
 });
 
 test.each(['light', 'dark'])('axe finds nothing to complain about in %s', async (theme) => {

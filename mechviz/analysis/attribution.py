@@ -169,7 +169,8 @@ def attribution(
     ids = _ids(trace, token, minus, at)
     read = readout(trace, ids, at)
     parts = _Parts(trace, read, at)
-    rows = [parts.layer(layer) for layer in range(trace.model.n_layers)]
+    with trace.holding():
+        rows = [parts.layer(layer) for layer in range(trace.model.n_layers)]
     width = max((len(row.heads) for row in rows), default=0)
     heads = np.full((len(rows), width), np.nan)
     for row, found in enumerate(rows):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +38,7 @@ class Reading:
         self.model = model
         self.tokens = tokens
         self._tape = tape
+        self._held: dict[int, tuple[torch.Tensor | None, dict[str, ModuleCall]]] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -175,8 +177,28 @@ class Reading:
         with self.model.lock:
             return self._tape.replay(layer, modules.values())
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """For a moment a block is not replayed again while its parts are read one after the other."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            self._held = None
+
     def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
         """Replay a block; its mid stream and the calls of the modules in its plan, with the equations checked."""
+        held = self._held
+        if held is None:
+            return self._open_anew(layer)
+        opened = held.get(layer)
+        if opened is None:
+            opened = self._open_anew(layer)
+            held.clear()  # one at a time: it is a block's worth of memory
+            held[layer] = opened
+        return opened
+
+    def _open_anew(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
         plan = self._plan(layer)
         modules = {name: self._block(layer).get_submodule(name) for name in plan.names}
         watch = self._replayed(layer, modules)
