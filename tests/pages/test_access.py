@@ -17,12 +17,14 @@ FOCUSED = """() => {
     let at = document.activeElement;
     while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
     return at; }"""
-# What a reader sees of a figure, without its canvases: text, what is marked, frames.
+# What a reader sees of a figure, without its canvases: text (not what is only heard), what is marked, frames.
 SHOWN = """() => [...document.querySelectorAll('.mechviz')].map(host => {
     const figure = host.shadowRoot.querySelector('.figure');
     const marked = [...figure.querySelectorAll('[data-hovered], [data-pinned]')].map(e => e.dataset.i + e.getAttributeNames().sort());
     const drawn = [...figure.querySelectorAll('svg :is(path, circle, line, rect)')].map(e => e.outerHTML);
-    return [figure.innerText, ...marked, ...drawn].join('\\n');
+    const heard = [...figure.querySelectorAll('.heard')].map(e => e.innerText).filter(Boolean);
+    const text = heard.reduce((all, one) => all.replace(one, ''), figure.innerText);
+    return [...text.split('\\n').filter(line => line.trim()), ...marked, ...drawn].join('\\n');
 }).join()"""
 
 
