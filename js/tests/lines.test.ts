@@ -198,6 +198,35 @@ test('of a long text the tokens round what is picked are drawn, and how much lie
   expect(rule()).toContain('queries 30–269 of 400, keys 0–239 of 400');
 });
 
+test('of several tokens that are read together each has its lines, and their ends say what they come to', async () => {
+  await show({ more: { drawing: 'lines' } });
+  at.figure.pick({ queries: [4, 5], keys: [], positions: [4, 5] });
+  await vi.waitFor(() => expect(texts('.number')).toHaveLength(6));
+  // Of John, who reads five, and gave, who reads six.
+  expect(lines().querySelectorAll('svg path:not(.boundary)')).toHaveLength(11);
+  const mean = [0, 1, 2, 3, 4, 5].map((k) => (HEAD[4 * N + k] + HEAD[5 * N + k]) / 2);
+  expect(texts('.number').sort()).toEqual(mean.map((value) => value.toFixed(4)).sort());
+  const strong = [...lines().querySelectorAll('.label.end.strong')].map((label) => label.textContent!.trim());
+  expect(strong).toEqual(['·John', '·gave']);
+});
+
+test('words and hidden tokens are drawn as they are read', async () => {
+  await show({ words: ['<s>', 'When', ' Ma', 'ry', ' John', ' gave'], more: { drawing: 'lines' } });
+  lines().focus();
+  await userEvent.keyboard('w');
+  await vi.waitFor(() => expect(texts('.label.end')).toEqual(['BOS', 'When', '·Mary', '·John', '·gave']));
+  at.figure.pick({ queries: [4], keys: [], positions: [4] });
+  // Weights of a word are summed over its tokens.
+  const row = HEAD.slice(4 * N, 4 * N + 5);
+  await vi.waitFor(() => expect(texts('.number')).toContain((row[2] + row[3]).toFixed(4)));
+  await userEvent.keyboard('q');
+  const products = () => at.root.querySelector('section[aria-label="q·k by dimension"]')!.textContent;
+  await vi.waitFor(() => expect(products()).toContain('tokens are merged'));
+  await userEvent.keyboard('wxx'); // of tokens again, and without the first
+  const left = row.slice(1).map((value) => (value / (1 - row[0])).toFixed(4));
+  await vi.waitFor(() => expect(texts('.number').sort()).toEqual(left.sort()));
+});
+
 test('differences have lines of two colours, by their size', async () => {
   const values = [0, 0, 0.25, -0.25];
   await show({

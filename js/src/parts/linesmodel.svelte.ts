@@ -17,6 +17,8 @@ export interface Shown {
   focus: Focus;
   /** The row or column pointed at, of one pattern: as the read-out has it. */
   line: Line | undefined;
+  /** Other tokens that are read with the one pointed at: `line` is of all of them. */
+  also: number[] | undefined;
   /** Something is pointed at or picked: its lines stand out. */
   active: boolean;
   /** What is picked comes into sight. */
@@ -66,20 +68,30 @@ export class LinesModel {
   /** Several heads side by side. */
   apart = $derived((this.#patterns?.length ?? 1) > 1);
   drawn = $derived(this.tiles.length === this.#tiles?.length ? linksOf(this.tiles, this.#causal, this.least) : NONE);
-  /** Rows or columns of what is pointed at; of one pattern the read-out's own, which the kernel may have answered. */
-  #lines = $derived.by(() => {
-    if (!this.#active) return [];
-    return this.apart
-      ? this.tiles.map((tile) => lineIn(tile, this.by, this.#focus.subject, this.#causal))
-      : [this.#line];
-  });
-  /** The token that is pointed at stands in its column. */
-  seen = $derived(holds(this.by ? this.cols : this.rows, this.#focus.subject));
-  /** Its lines, the weakest first. */
+  #subjects = $derived.by(() => [this.#focus.subject, ...(this.#shown().also ?? [])]);
+  /** Rows or columns of a token; of one token and pattern the read-out's own, which the kernel may have answered. */
+  #linesOf(subject: number): (Line | undefined)[] {
+    if (!this.apart && this.#subjects.length === 1) return [this.#line];
+    return this.tiles.map((tile) => lineIn(tile, this.by, subject, this.#causal));
+  }
+  #others = $derived(this.by ? this.rows : this.cols);
+  #lowest = $derived(Math.min(this.least, this.#full / 100));
+  /** A token that is pointed at stands in its column. */
+  seen = $derived(this.#subjects.some((subject) => holds(this.by ? this.cols : this.rows, subject)));
+  /** The lines of what is pointed at, the weakest first. */
   own = $derived.by((): Link[] => {
-    if (!this.seen) return [];
-    const others = this.by ? this.rows : this.cols;
-    return ownLinks(this.#lines, this.by, this.#focus.subject, others, Math.min(this.least, this.#full / 100));
+    if (!this.#active || !this.seen) return [];
+    return this.#subjects.flatMap((subject) =>
+      holds(this.by ? this.cols : this.rows, subject)
+        ? ownLinks(this.#linesOf(subject), this.by, subject, this.#others, this.#lowest)
+        : [],
+    );
+  });
+  /** What stands at their ends: the numbers of each line, or of several tokens what they come to together. */
+  numbers = $derived.by((): Link[] => {
+    if (this.#subjects.length === 1) return this.own;
+    if (!this.#active || this.apart) return [];
+    return ownLinks([this.#line], this.by, this.#focus.subject, this.#others, this.#lowest);
   });
   /** Where the answer begins in either column, if that is in sight. */
   answers = $derived.by(() => {
