@@ -140,6 +140,24 @@ test('the export menu saves the row that is picked, and the map', async () => {
   );
 });
 
+test('live, the kernel is asked for the very numbers of the cells that are shown', async () => {
+  const near = HEAD.map((value) => Math.round(value * 16) / 16); // as it might travel
+  await show({
+    heads: [near],
+    precision: 'sqrt8',
+    ask: (name, args) => {
+      const data = name === 'cells' ? Float32Array.from(HEAD) : Float64Array.from(HEAD.slice(12));
+      expect(name === 'cells' ? args.pooling : 'max').toBe('max');
+      return { value: {}, arrays: [{ data, shape: [data.length], precision: 'exact' }] };
+    },
+  });
+  const map = await choose('CSV, the map');
+  expect(map[0][0]).toBe('L0H0; attention probability; exact');
+  expect(map.slice(1).map((line) => line.slice(2, 5).map((cell) => (cell ? Math.fround(Number(cell)) : null)))).toEqual(
+    [0, 1, 2, 3].map((q) => [0, 1, 2].map((k) => (k > q ? null : Math.fround(HEAD[4 * q + k])))),
+  );
+});
+
 test('the column, and the lines; a map of pooled cells says its rule', async () => {
   await show({ more: { drawing: 'lines' } });
   at.root.querySelector<HTMLElement>('.lines')!.focus();

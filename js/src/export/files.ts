@@ -6,7 +6,7 @@ import type { PictureRecord } from './picture';
 export interface Table {
   word: string;
   name: string;
-  rows(): Iterable<Field[]> | undefined;
+  rows(): Iterable<Field[]> | undefined | Promise<Iterable<Field[]> | undefined>;
 }
 
 /** Hand a file to the reader. */

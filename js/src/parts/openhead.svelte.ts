@@ -6,9 +6,18 @@ import { Dense } from '../pattern/dense';
 import { Factored, type FactorsJson } from '../pattern/factored';
 import { Remote, type RemoteJson } from '../pattern/remote';
 import { boundOf } from '../pattern/carried';
-import { outweighs, type Direction, type Line, type Pattern, type Reading } from '../pattern/pattern';
+import {
+  outweighs,
+  type Direction,
+  type Line,
+  type Pattern,
+  type Pooling,
+  type Reading,
+  type Tile,
+} from '../pattern/pattern';
 import { lineOf } from '../pattern/several';
 import { errorOf, type NdArray } from '../wire';
+import { cellsAgain } from './exactcells.svelte';
 import { ReadHeads, type Transform } from './readheads.svelte';
 
 /** Milliseconds after which the reader is told what is awaited. */
@@ -81,6 +90,14 @@ export class OpenHead {
     const numbers = this.#numbers.split(',').map(Number);
     return heads.map(({ queries, keys }, i) => this.#kernelOf({ remote: [queries, keys] }, numbers[i]));
   });
+  /** Cells as the kernel has them; undefined without one, or where they are exact already, or do not come. */
+  async exactCells(like: Tile, pooling: Pooling): Promise<Tile | undefined> {
+    const [heads, { figure, combine, transform }] = [this.#heads, this.#asked()];
+    if (!figure.live || !heads || heads.every(({ precision }) => precision === 'exact')) return undefined;
+    const numbers = this.#numbers.split(',').map(Number);
+    const kernels = heads.map(({ queries, keys }, i) => this.#kernelOf({ remote: [queries, keys] }, numbers[i]));
+    return cellsAgain(() => ({ heads: kernels, combine, transform }), like, pooling);
+  }
   #exactly = new ReadHeads(() => ({ heads: this.#kernels, combine: this.#combine, transform: this.#transform }));
   /** Each head by itself, read as all are, where there are several; undefined until all are here. */
   heads = $derived(this.#read.each);
