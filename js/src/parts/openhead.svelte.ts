@@ -5,7 +5,6 @@ import { LazyArray, type Figure } from '../figure.svelte';
 import { Dense } from '../pattern/dense';
 import { Factored, type FactorsJson } from '../pattern/factored';
 import { Remote, type RemoteJson } from '../pattern/remote';
-import { boundOf } from '../pattern/carried';
 import {
   outweighs,
   type Direction,
@@ -16,8 +15,9 @@ import {
   type Tile,
 } from '../pattern/pattern';
 import { lineOf } from '../pattern/several';
-import { errorOf, type NdArray } from '../wire';
+import type { NdArray } from '../wire';
 import { cellsAgain } from './exactcells.svelte';
+import { boundsOf, factorsOf } from './linebounds';
 import { ReadHeads, type Transform } from './readheads.svelte';
 
 /** Milliseconds after which the reader is told what is awaited. */
@@ -67,6 +67,11 @@ export class OpenHead {
     const { heads, combine, direction, subjects } = this.#asked();
     return `${heads} ${combine} ${direction} ${subjects}`;
   });
+  #which = $derived.by(() => `${this.#asked().direction} ${this.#asked().subjects}`);
+  #line = $derived.by((): [Direction, number[]] => {
+    const [direction, subjects] = this.#which.split(' ');
+    return [direction as Direction, subjects.split(',').map(Number)];
+  });
   // As a text, for the same reason.
   #numbers = $derived.by(() => this.#asked().heads.join());
   #heads = $derived.by(() => {
@@ -82,7 +87,7 @@ export class OpenHead {
   gone = $derived(this.#read.shares?.gone);
   #remote = $derived(this.#read.inner instanceof Remote ? this.#read.inner : undefined);
   /** Only one row or column of a head as it is: the kernel is asked for it below, and for everything else as it is read. */
-  #plain = $derived.by(() => !this.#asked().transform && this.#asked().subjects.length === 1);
+  #plain = $derived.by(() => !this.#transform && this.#line[1].length === 1);
   #kernels = $derived.by(() => {
     const [heads, { figure }] = [this.#heads, untrack(this.#asked)];
     if (this.#plain || !figure.live || !heads || heads.every(({ precision }) => precision === 'exact'))
@@ -101,6 +106,12 @@ export class OpenHead {
   #exactly = new ReadHeads(() => ({ heads: this.#kernels, combine: this.#combine, transform: this.#transform }));
   /** Each head by itself, read as all are, where there are several; undefined until all are here. */
   heads = $derived(this.#read.each);
+  #factors = $derived(factorsOf(this.#transform));
+  #bound = $derived.by(() => {
+    const [heads, combine, transform, shares] = [this.#heads, this.#combine, this.#transform, this.#read.shares];
+    const [direction, subjects] = this.#line;
+    return heads && boundsOf({ heads, combine, transform, shares, direction, subjects }, this.#factors);
+  });
   /** What went wrong with the last fetch or question. */
   problem = $derived(this.#problem || this.#remote?.problem || '');
   /** The kernel's own numbers are awaited, for so long that the reader should know. */
@@ -108,14 +119,12 @@ export class OpenHead {
   /** This copy does not hold the head. */
   absent = $derived(this.#values.some(isAbsent));
   #carried = $derived.by(() => {
-    const { direction, subjects } = this.#asked();
-    return this.pattern && lineOf(this.pattern, direction, subjects);
+    return this.pattern && lineOf(this.pattern, ...this.#line);
   });
   /** What the kernel has said about this row or column of these numbers: after an update it has said nothing yet. */
   #answer = $derived.by((): Line | undefined => {
     if (!this.#plain) {
-      const { direction, subjects } = this.#asked();
-      return this.#exactly.pattern && lineOf(this.#exactly.pattern, direction, subjects);
+      return this.#exactly.pattern && lineOf(this.#exactly.pattern, ...this.#line);
     }
     return this.#answered?.question === this.#question && this.#answered.pattern === this.pattern
       ? this.#answered.line
@@ -138,70 +147,7 @@ export class OpenHead {
 
   /** The same, as it travelled. */
   carriedError(value: number, at?: number): number {
-    const heads = this.#heads;
-    if (!heads || !this.pattern) return 0;
-    let bound = 0;
-    // Errors of floats go in steps of two: of several numbers the mean is at most twice that of their mean.
-    const flat = heads.every(({ error }) => error !== undefined);
-    const own = (weight: number) => {
-      bound = 0;
-      for (const { error, precision } of heads) bound = Math.max(bound, error ?? errorOf(weight, precision));
-      return bound;
-    };
-    const { transform, subjects, combine } = this.#asked();
-    const several = heads.length > 1;
-    const steps = !flat && (several || transform || subjects.length > 1) ? 2 : 1;
-    const { factor, signed, summed } = this.#factors;
-    const row = this.#rowAt(at);
-    const slack = summed ? row * (steps * summed * own(1 / summed) + 1e-6) : 0;
-    const sum = this.#keysAt(at) * (several && combine === 'sum' ? heads.length : 1);
-    return boundOf(value, own, { factor, row, slack, signed, sum }, steps);
-  }
-
-  /** Of factors of keys the largest size, whether some are negative, and how many weights what is left of a row is made of. */
-  #factors = $derived.by(() => {
-    const { factors, out, share, total } = this.#transform ?? {};
-    let [factor, signed, hidden] = [factors ? 0 : 1, false, 0];
-    for (const list of factors ?? []) {
-      for (const value of list) {
-        factor = Math.max(factor, Math.abs(value));
-        signed ||= value < 0;
-      }
-    }
-    for (const is of out ?? []) hidden += is;
-    // It is what the row sums to less what is hidden, or the sum of what is not.
-    const summed = out && share ? (total === undefined ? out.length - hidden : hidden) : 0;
-    return { factor, signed, summed };
-  });
-
-  /** The largest factor of the rows of a cell of the line. */
-  #rowAt(at?: number): number {
-    const shares = this.#read.shares;
-    if (!shares) return 1;
-    const { direction, subjects, transform } = this.#asked();
-    const queries = direction === 'from' ? subjects : at === undefined ? undefined : [at];
-    let most = 0;
-    const rows = transform?.units?.rows;
-    for (const query of queries ?? [-1]) {
-      const [start, stop] =
-        query < 0 ? [0, shares.gone.length] : rows ? [rows[query], rows[query + 1]] : [query, query + 1];
-      for (const list of shares.rows) for (let i = start; i < stop; i++) most = Math.max(most, list[i]);
-    }
-    return most;
-  }
-
-  /** How many keys are summed up in a cell of the line. */
-  #keysAt(at?: number): number {
-    const { direction, subjects, transform } = this.#asked();
-    const cols = transform?.units?.cols;
-    const from = direction === 'from';
-    if (!cols) return from ? 1 : subjects.length;
-    const size = (unit: number) => cols[unit + 1] - cols[unit];
-    if (!from) return subjects.reduce((sum, unit) => sum + size(unit), 0);
-    if (at !== undefined) return size(at);
-    let most = 1;
-    for (let unit = 0; unit + 1 < cols.length; unit++) most = Math.max(most, size(unit));
-    return most;
+    return this.pattern && this.#bound ? this.#bound(value, at) : 0;
   }
 
   #patternOf(values: HeadValues, number: number): Pattern {
