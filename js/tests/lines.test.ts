@@ -179,6 +179,16 @@ test('several heads are drawn as one, or side by side with their names, each wit
   const paths = [...lines().querySelectorAll('svg path')];
   expect(new Set(paths.map((path) => path.getAttribute('stroke'))).size).toBe(2);
   expect(new Set(paths.map((path) => path.getAttribute('stroke-dasharray'))).size).toBe(2);
+  const colours = () => new Set([...lines().querySelectorAll('.number')].map((text) => getComputedStyle(text).fill));
+  expect(colours().size).toBe(2);
+  // Where two columns of numbers leave no room for lines, every token has the number of the head that has most.
+  await page.viewport(380, 900);
+  await userEvent.hover(lines(), { position: spot('query', 5) });
+  await vi.waitFor(() =>
+    expect(texts('.number').sort()).toEqual(['0.0600', '0.0600', '0.0600', '0.0600', '0.7000', '0.7000']),
+  );
+  expect(rule()).toContain('numbers of the head that has most');
+  expect(lines().getBoundingClientRect().width).toBeLessThanOrEqual(380);
 });
 
 test('of a long text the tokens round what is picked are drawn, and how much lies outside is said', async () => {
