@@ -1,9 +1,12 @@
 /** Words and spans, hidden keys, several rows as one, and what all of this does to errors: against plain loops. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import type { Answer } from '../src/backend';
 import { boundOf } from '../src/pattern/carried';
 import { Dense } from '../src/pattern/dense';
 import { keepOf, LEAST, overUnits, sharesOf, visibleOf } from '../src/pattern/hidden';
 import { Merged } from '../src/pattern/merged';
+import { steps } from '../src/pattern/pattern';
+import { Remote } from '../src/pattern/remote';
 import { lineOf } from '../src/pattern/several';
 import { errorOf, type NdArray, type Precision } from '../src/wire';
 import { random } from './random';
@@ -202,4 +205,43 @@ test.each(['sqrt8', 'float16'] as const)('bounds hold for what is made of %s', (
       }
     }
   }
+});
+
+test('a head that stays in the kernel is weighed there and merged here', async () => {
+  const n = 17;
+  const data = weights(3, n, true);
+  const factors = Float32Array.from({ length: n }, (_, j) => (j === 0 ? 0 : 1 + j / n));
+  const edges = units(8, n);
+  const unpacked = (text: string) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const listed = (sent: number[] | { from: number; to: number; step: number }) =>
+    Array.isArray(sent) ? sent : [...steps([sent.from, sent.to], sent.step)];
+  const names: string[] = [];
+  /** As mechviz/views/_pattern_remote.py answers. */
+  const kernel = async (name: string, args: object): Promise<Answer> => {
+    const { reading, rows, cols, from } = args as Record<string, never>;
+    names.push(name);
+    const columns = unpacked((reading as { factors: { columns: string } }).factors.columns);
+    const at = (i: number, j: number) => (j > i ? 0 : data[i * n + j] * columns[j]);
+    const [down, across] = [listed(rows).slice(from as number), listed(cols)];
+    const cells = down.slice(0, -1).flatMap((top, r) =>
+      across.slice(0, -1).map((left, c) => {
+        let sum = 0;
+        for (let i = top; i < down[r + 1]; i++) for (let j = left; j < across[c + 1]; j++) sum += at(i, j);
+        return sum / (down[r + 1] - top);
+      }),
+    );
+    return { value: {}, arrays: [nd(Float32Array.from(cells), down.length - 1)] };
+  };
+  const remote = new Remote((name, args) => kernel(name, { ...args }), { remote: [n, n] }, true, [0]);
+  // The factors travel with every question here: this kernel keeps none.
+  const merged = new Merged(remote.read({ columns: [factors] }), { rows: edges, cols: edges });
+  await vi.waitFor(() => expect(merged.tile(1)?.rows).toBe(edges.length - 1));
+  for (let u = 0; u + 1 < edges.length; u++) {
+    const row = Array.from({ length: u + 1 }, (_, v) =>
+      unitWeight((i, j) => data[i * n + j] * factors[j], edges, u, v),
+    );
+    near(merged.line('from', u)!.values, row);
+  }
+  // All of it in one question: rows are read from what has come.
+  expect(names).toEqual(['cells']);
 });
