@@ -29,7 +29,7 @@ class Estimate:
         pattern: One layer's attention as an array ``[head, query, key]`` float32; opened as a `Pattern` it takes no such array.
         logits: All logits, if they are asked for.
         file: What `mechviz.models.Trace.save` writes unless it is told what: the attention of every layer as queries and
-            keys, the residual stream and the loss.
+            keys with the lengths of what stands behind keys, the residual stream and the loss.
     """
 
     n_tokens: int
@@ -141,7 +141,9 @@ def estimate(model: Model, n_tokens: int, wanted: Wanted | None = None, *, grad:
         layer=(8 * sizes.d_model + 3 * sizes.inner) * each,
         pattern=sizes.heads * n_tokens**2 * 4,
         logits=sizes.vocab * each,
-        file=sizes.layers * (2 * sizes.d_model + sizes.of_reading("attention")) * each + 4 * n_tokens,
+        # and two float32 numbers behind each key of each head, the loss
+        file=sizes.layers * ((2 * sizes.d_model + sizes.of_reading("attention")) * each + 8 * sizes.heads * n_tokens)
+        + 4 * n_tokens,
     )
 
 
