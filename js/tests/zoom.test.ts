@@ -4,7 +4,20 @@ import { page, userEvent } from 'vitest/browser';
 import type { FigureJson } from '../src/figure.svelte';
 import '../src/labviews';
 import { mountFigure } from '../src/mount';
-import { beside, framed, keyAt, labelsOf, planOf, queryAt, revealing, zoomed, zoomedAt } from '../src/parts/heatmap';
+import {
+  beside,
+  covers,
+  framed,
+  keyAt,
+  labelsOf,
+  planOf,
+  queryAt,
+  regionOf,
+  revealing,
+  zoomed,
+  zoomedAt,
+  type Region,
+} from '../src/parts/heatmap';
 import type { TokensJson } from '../src/views/types';
 import type { Header, NdArray } from '../src/wire';
 import { random } from './random';
@@ -257,5 +270,44 @@ test('what a tile leaves of a part is covered once, and nothing else', () => {
       return inside && !covered ? 1 : 0;
     });
     expect(seen).toEqual(wanted);
+  }
+});
+
+test('what is asked for has a margin where that is cheap, and stays until the part comes near its edge', () => {
+  const part = (from: number, size: number, step = 1) => ({
+    step,
+    rows: [from, from + size] as const,
+    cols: [from, from + size] as const,
+  });
+  const first = regionOf(undefined, part(1000, 100), 32768, 32768);
+  expect(first).toEqual({ step: 1, rows: [900, 1200], cols: [900, 1200] });
+  expect(regionOf(first, part(1050, 100), 32768, 32768)).toBe(first);
+  const next = regionOf(first, part(1051, 100), 32768, 32768);
+  expect(next.rows).toEqual([951, 1251]);
+  // At the ends there is nothing beyond; of a large part nothing beside it is asked for; another step is another region.
+  expect(regionOf(undefined, part(0, 100), 150, 120)).toEqual({ step: 1, rows: [0, 150], cols: [0, 120] });
+  expect(regionOf(undefined, part(64, 4096, 16), 32768, 32768).rows).toEqual([64, 4160]);
+  expect(regionOf(first, part(1000, 100, 2), 32768, 32768).step).toBe(2);
+  const next3 = random(9);
+  let before: Region | undefined;
+  for (let run = 0; run < 500; run++) {
+    const size = 1 + Math.floor(next3() * 3000);
+    const shown = part(Math.floor(next3() * (32768 - size)), size);
+    const kept: Region | undefined = before;
+    before = regionOf(kept, shown, 32768, 32768);
+    const [rows, cols] = [before.rows[1] - before.rows[0], before.cols[1] - before.cols[0]];
+    expect(before.rows[0] <= shown.rows[0] && before.rows[1] >= shown.rows[1]).toBe(true);
+    const few = rows <= Math.max(2048, size) && rows * cols <= Math.max(810_000, size ** 2);
+    expect(before === kept || few).toBe(true);
+    const tile = {
+      values: new Float32Array(0),
+      rows,
+      cols,
+      step: 1,
+      origin: { query: before.rows[0], key: before.cols[0] },
+    };
+    expect(covers(tile, shown)).toBe(true);
+    expect(covers({ ...tile, done: rows - 1 }, shown)).toBe(false);
+    expect(covers({ ...tile, rows: shown.rows[1] - before.rows[0] - 1 }, shown)).toBe(false);
   }
 });

@@ -223,11 +223,20 @@ function bar(p: Pixels, left: number, right: number, top: number, bottom: number
   }
 }
 
+/** What a canvas was last painted from: made anew for every frame of a move, it would be most of what that costs. */
+const images = new WeakMap<HTMLCanvasElement, ImageData>();
+
 /** A canvas of this size with what `draw` paints into it. */
 export function render(canvas: HTMLCanvasElement, width: number, height: number, draw: (pixels: Pixels) => void): void {
-  canvas.width = Math.max(1, width);
-  canvas.height = Math.max(1, height);
-  const image = new ImageData(canvas.width, canvas.height);
-  draw({ data: new Uint32Array(image.data.buffer), width: canvas.width });
+  const [wide, high] = [Math.max(1, width), Math.max(1, height)];
+  let image = images.get(canvas);
+  if (image?.width === wide && image.height === high && canvas.width === wide && canvas.height === high) {
+    image.data.fill(0);
+  } else {
+    [canvas.width, canvas.height] = [wide, high];
+    image = new ImageData(wide, high);
+    images.set(canvas, image);
+  }
+  draw({ data: new Uint32Array(image.data.buffer), width: wide });
   canvas.getContext('2d')?.putImageData(image, 0, 0);
 }

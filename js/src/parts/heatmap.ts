@@ -153,6 +153,54 @@ export function revealing(plan: Plan, view: Viewport, cell: Partial<Cell>): View
   return { ...view, query: moved('query'), key: moved('key') };
 }
 
+/** A part of the cells, with a step. */
+export interface Region {
+  rows: Range;
+  cols: Range;
+  step: number;
+}
+
+/** Weights down, and cells, that are asked for together at most: a kernel computes them in some 50 ms. */
+const [DEEP, MANY] = [2048, 800_000];
+
+/**
+ * What is asked for where a part is shown: with up to as much again on each side, where that costs little, so that it is
+ * here when the part is moved. The last one serves until the part comes near its edge.
+ */
+export function regionOf(before: Region | undefined, shown: Region, down: number, across: number): Region {
+  const { step } = shown;
+  const size = ([from, to]: Range) => Math.max(0, to - from);
+  const [high, wide] = [size(shown.rows), size(shown.cols)];
+  // Of the part, on each side.
+  const most = Math.min(1, (DEEP / high - 1) / 2, (step * Math.sqrt(MANY / (high * wide)) - 1) / 2);
+  const room = most < 0.2 ? 0 : most;
+  const wider = ([from, to]: Range, by: number, count: number): Range => [
+    Math.max(0, from - by),
+    Math.min(count, to + by),
+  ];
+  const within = (inner: Range, outer: Range) => inner[0] >= outer[0] && inner[1] <= outer[1];
+  const around = (share: number) => ({
+    rows: wider(shown.rows, Math.floor(share * high), down),
+    cols: wider(shown.cols, Math.floor(share * wide), across),
+  });
+  const near = around(room / 2);
+  if (before?.step === step && within(near.rows, before.rows) && within(near.cols, before.cols)) return before;
+  return { step, ...around(room) };
+}
+
+/** Whether a tile has all of a part. */
+export function covers(tile: Tile, { rows, cols, step }: Region): boolean {
+  const { origin } = tile;
+  return (
+    tile.step === step &&
+    (tile.done ?? tile.rows) >= tile.rows &&
+    origin.query <= rows[0] &&
+    origin.key <= cols[0] &&
+    origin.query + tile.rows * step >= rows[1] &&
+    origin.key + tile.cols * step >= cols[1]
+  );
+}
+
 /** What a tile leaves of a part: strips at its sides, all of it where there is no tile or they do not meet. */
 export function beside(rows: Range, cols: Range, tile: Tile | undefined): [rows: Range, cols: Range][] {
   if (!tile) return [[rows, cols]];
