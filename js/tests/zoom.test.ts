@@ -280,10 +280,10 @@ test('what is asked for has a margin where that is cheap, and stays until the pa
     cols: [from, from + size] as const,
   });
   const first = regionOf(undefined, part(1000, 100), 32768, 32768);
-  expect(first).toEqual({ step: 1, rows: [900, 1200], cols: [900, 1200] });
-  expect(regionOf(first, part(1050, 100), 32768, 32768)).toBe(first);
-  const next = regionOf(first, part(1051, 100), 32768, 32768);
-  expect(next.rows).toEqual([951, 1251]);
+  expect(first).toEqual({ step: 1, rows: [800, 1300], cols: [800, 1300] });
+  expect(regionOf(first, part(1100, 100), 32768, 32768)).toBe(first);
+  const next = regionOf(first, part(1101, 100), 32768, 32768);
+  expect(next.rows).toEqual([901, 1401]);
   // At the ends there is nothing beyond; of a large part nothing beside it is asked for; another step is another region.
   expect(regionOf(undefined, part(0, 100), 150, 120)).toEqual({ step: 1, rows: [0, 150], cols: [0, 120] });
   expect(regionOf(undefined, part(64, 4096, 16), 32768, 32768).rows).toEqual([64, 4160]);

@@ -164,7 +164,7 @@ export interface Region {
 const [DEEP, MANY] = [2048, 800_000];
 
 /**
- * What is asked for where a part is shown: with up to as much again on each side, where that costs little, so that it is
+ * What is asked for where a part is shown: with up to twice as much on each side, where that costs little, so that it is
  * here when the part is moved. The last one serves until the part comes near its edge.
  */
 export function regionOf(before: Region | undefined, shown: Region, down: number, across: number): Region {
@@ -172,7 +172,7 @@ export function regionOf(before: Region | undefined, shown: Region, down: number
   const size = ([from, to]: Range) => Math.max(0, to - from);
   const [high, wide] = [size(shown.rows), size(shown.cols)];
   // Of the part, on each side.
-  const most = Math.min(1, (DEEP / high - 1) / 2, (step * Math.sqrt(MANY / (high * wide)) - 1) / 2);
+  const most = Math.min(2, (DEEP / high - 1) / 2, (step * Math.sqrt(MANY / (high * wide)) - 1) / 2);
   const room = most < 0.2 ? 0 : most;
   const wider = ([from, to]: Range, by: number, count: number): Range => [
     Math.max(0, from - by),
