@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
@@ -162,6 +163,13 @@ class Reading:
 def steps(first: int, stop: int, step: int) -> np.ndarray:
     """The edges of cells of ``step`` entries, the last one perhaps of fewer."""
     return np.append(np.arange(first, stop, step), stop)
+
+
+def edges_from(sent: Any) -> np.ndarray:
+    """Edges as a browser sends them: a list, or as where they begin and end and how far apart they are."""
+    if isinstance(sent, Mapping):
+        return steps(index(sent["from"]), index(sent["to"]), index(sent["step"]))
+    return np.asarray(sent)
 
 
 def _of(factors: np.ndarray | None, head: int, part: slice) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mechviz import wire
-from mechviz._reading import steps
+from mechviz._reading import edges_from
 
 # What is larger stays in the kernel, and no answer is larger than that by much.
 LARGE = 4 * wire.MB
@@ -36,7 +36,7 @@ class Asked:
 
     def cells(self, args: Mapping[str, Any]) -> Any:
         """Rows of pooled cells from ``args["from"]``, float32, as many as are done in a while and fit into a message."""
-        matrix, rows, cols = self._stack[index(args["heads"][0])], _edges(args["rows"]), _edges(args["cols"])
+        matrix, rows, cols = self._stack[index(args["heads"][0])], edges_from(args["rows"]), edges_from(args["cols"])
         until, found, at = time.perf_counter() + _SECONDS, [], index(args["from"])
         across = max(1, int(cols[-1] - cols[0]))
         sent = 0
@@ -71,10 +71,3 @@ class Asked:
         part = self._stack[index(args["heads"][0])][top:bottom, left:right].astype(np.float64)
         row, column = np.unravel_index((np.abs(part) if self._signed else part).argmax(), part.shape)
         return {"query": int(row) + top, "key": int(column) + left}
-
-
-def _edges(sent: Any) -> np.ndarray:
-    """Edges as a list, or as where they begin and end and how far apart they are."""
-    if isinstance(sent, Mapping):
-        return steps(index(sent["from"]), index(sent["to"]), index(sent["step"]))
-    return np.asarray(sent)

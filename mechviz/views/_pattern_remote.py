@@ -14,7 +14,7 @@ import numpy as np
 
 from mechviz import worker
 from mechviz._one_thread import one_thread
-from mechviz._reading import Reading, steps
+from mechviz._reading import Reading, edges_from
 from mechviz.pattern import Pattern
 
 # A question is answered in parts of about this long, so that another never waits for longer.
@@ -47,7 +47,7 @@ class Remote:
         first, name = index(args["from"]), _name(args)
         job = self._begun.pop(name, None)
         if job is None or job.at != first:
-            rows, cols = _edges(args["rows"]), _edges(args["cols"])
+            rows, cols = edges_from(args["rows"]), edges_from(args["cols"])
             job = _Cells(first, len(rows) - 1, reading.bands(rows[first:], cols, args["pooling"]))
         found = job.take()
         if job.at < job.stop:
@@ -151,10 +151,3 @@ class _Cells:
 def _factors(sent: str | None, count: int) -> np.ndarray | None:
     """Factors ``[head or 1, count]`` from the bytes of float32 numbers."""
     return None if sent is None else np.frombuffer(base64.b64decode(sent), "<f4").reshape(-1, count)
-
-
-def _edges(sent: Any) -> np.ndarray:
-    """Edges as a list, or as where they begin and end and how far apart they are."""
-    if isinstance(sent, Mapping):
-        return steps(index(sent["from"]), index(sent["to"]), index(sent["step"]))
-    return np.asarray(sent)
