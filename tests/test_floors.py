@@ -23,6 +23,7 @@ PYTHON_FLOORS = [
         "version",
         "bundle",
         "worker",
+        "_jupyter_server",
         "_one_thread",
         "selection",
         "sites",
