@@ -46,6 +46,11 @@ def test_live_two_way_and_alone(notebook, app):
     assert any(url.startswith("ws:") for url in nb.requests.seen)  # it is not blind to sockets
 
 
+def test_the_server_passes_answers_on_at_once(server):
+    log = (server.folder / ".jupyter-test" / "server.log").read_text()
+    assert "mechviz._jupyter_server | extension was successfully loaded." in log
+
+
 def test_heads_come_when_they_are_opened_and_numbers_are_the_kernels(notebook):
     # 12 x 512 x 512 travels as float16: 0.000244... is not one, so the read-out must have asked.
     cells = [SETUP + "weights = pattern(12, 512)", "view = mv.attention(words(512), weights)\nview"]
