@@ -5,7 +5,7 @@ import { page, userEvent } from 'vitest/browser';
 import type { Backend } from '../src/backend';
 import '../src/labviews';
 import { colorAt, lut } from '../src/color';
-import type { Figure } from '../src/figure.svelte';
+import type { Figure, FigureJson } from '../src/figure.svelte';
 import { mountFigure } from '../src/mount';
 import { general } from '../src/number';
 import type { Selection } from '../src/selection';
@@ -14,6 +14,7 @@ import type { Header, NdArray, Precision } from '../src/wire';
 let abort: AbortController;
 let root: ShadowRoot;
 let figure: Figure;
+let json: FigureJson;
 let written: Selection[];
 let asked: Record<string, unknown>[];
 
@@ -52,12 +53,13 @@ interface Options {
   words?: string[];
   weigh?: object[];
   spans?: object;
+  reading?: object;
   live?: boolean;
   precision?: Precision;
   answer?(name: string, args: Record<string, never>): { value: object; arrays: NdArray[] };
 }
 
-async function show({ words = WORDS, weigh, spans, live = false, precision = 'exact', answer }: Options = {}) {
+async function show({ words = WORDS, weigh, spans, reading, live = false, precision = 'exact', answer }: Options = {}) {
   const array = (values: number[]): NdArray => ({ data: Float64Array.from(values), shape: [N, N], precision });
   const arrays: Record<string, NdArray> = {
     h0: array(HEAD),
@@ -86,7 +88,7 @@ async function show({ words = WORDS, weigh, spans, live = false, precision = 'ex
     ...{ rows: ['L0'], columns: ['H0', 'H1'], thumbs: null, thumb_step: 1, reasons: null, peaks: null, scores: null },
     ...{ roles: null, causal: true, sink: false, probabilities: true, quantity: 'attention probability' },
     ...{ scale: { ramp: 'ink', limits: [0, 1] }, row_total: { value: 1, error: 1e-6 }, open: 0 },
-    ...{ spans: spans ?? null, key_spans: spans ?? null, weigh: [weigh ?? []] },
+    ...{ spans: spans ?? null, key_spans: spans ?? null, weigh: [weigh ?? []], reading },
   };
   const header: Header = { dtype: 'float32', shape: [], encoding: 'raw', layout: 'dense', exact: true };
   [written, asked] = [[], []];
@@ -102,7 +104,7 @@ async function show({ words = WORDS, weigh, spans, live = false, precision = 'ex
   };
   const el = document.createElement('div');
   document.body.append(el);
-  const json = {
+  json = {
     layout: { kind: 'view', id: '0' } as const,
     views: { '0': { kind: 'attention', props } },
     arrays: Object.fromEntries(Object.keys(arrays).map((id) => [id, { ...header, lazy: !/h\d/.test(id) }])),
@@ -346,4 +348,34 @@ test('the controls can be reached and have names', async () => {
   await press('xw');
   const { violations } = await axe.run(root.host as HTMLElement, { runOnly: ['wcag2a', 'wcag2aa'] });
   expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+});
+
+const OPENED = {
+  ...{ weigh_by: '', left: 'shown', kinds: ['first', 'special', 'padding', 'sink'], merge: 'tokens' },
+  ...{ pooling: 'max', curve: null, scale_to: null },
+};
+/** `view.update(…)` of how it opens. */
+function reopen(reading: object) {
+  const { kind, props } = json.views['0'];
+  return figure.update({ ...json, views: { '0': { kind, props: { ...props, reading } } } });
+}
+
+test('a view opens as its author has it; an update changes what is another then, and leaves the rest to the reader', async () => {
+  const first = { ...OPENED, left: 'hidden', kinds: ['special'], curve: 'log', scale_to: 0.5 };
+  await show({ reading: first });
+  expect(legend()).toBe('attention probability, renormalised, log');
+  expect(note()).toContain('renormalised without 1 special token');
+  expect(root.querySelector<HTMLInputElement>('.end')!.value).toBe('0.5');
+  await press('w'); // the reader
+  await press('s');
+  expect(legend()).toBe('attention probability, renormalised, share of the row’s maximum');
+  expect(rows()[0]).toMatch(/^·Mary 2 0.5000/); // (0.2 + 0.1) / 0.6
+  await reopen({ ...first, left: 'shown', kinds: OPENED.kinds });
+  await vi.waitFor(() => expect(note()).not.toContain('renormalised'));
+  expect(root.querySelector<HTMLSelectElement>('[aria-label="read by"]')!.value).toBe('words');
+  expect(legend()).toContain('share of the row’s maximum');
+  await reopen({ ...OPENED, curve: 'sqrt', merge: 'tokens' });
+  await vi.waitFor(() => expect(legend()).toBe('attention probability, √'));
+  expect(root.querySelector<HTMLSelectElement>('[aria-label="read by"]')!.value).toBe('words');
+  expect(root.querySelector<HTMLInputElement>('.end')!.value).toBe('1');
 });

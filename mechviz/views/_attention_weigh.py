@@ -19,6 +19,8 @@ from mechviz.views._attention_sheet import Sheet
 
 # What a trace gives without being asked takes no more of a file than this.
 FILE_BYTES = 8 * wire.MB
+# What a view opens with comes with its first picture up to here.
+_AT_ONCE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Factor:
     given: bool
     read: Callable[[], Weights]
     n_bytes: int
+    first: bool = False  # the view opens with it
 
     def to_props(self, place: str) -> dict[str, Any]:
         """What js/src/views/lab/attentionsheets.ts reads as WeighJson, in a live picture, a twin or a file."""
@@ -56,7 +59,8 @@ class Factor:
         if isinstance(answer, Mapping):
             return {**empty, **answer}
         said, (values,) = answer
-        return {**props, **said, "values": wire.Array(values, lazy=True)}
+        at_once = self.first and self.n_bytes <= _AT_ONCE_BYTES
+        return {**props, **said, "values": wire.Array(values, lazy=not at_once)}
 
     def answer(self) -> Any:
         """``(JSON, [[head, key]])``, or the reason why there is none."""

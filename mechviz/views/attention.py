@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from operator import index
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from mechviz.sites import Head
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
 from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
+from mechviz.views._attention_opening import Curve, Drawing, Kinds, Merge, Opening, Pooling, chosen
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
 from mechviz.views._attention_spans import spans_props
@@ -30,7 +31,6 @@ from mechviz.views._pattern_wire import quantity_of, said_precision
 from mechviz.views._quantity import named
 
 _ASKED = "float32 from the kernel, in a file as each head says"
-Drawing = Literal["map", "lines"]
 # Weights of a head too large for a still: pooling them would keep a cell waiting.
 _STILL = 1 << 26
 
@@ -49,12 +49,19 @@ def attention(
     roles: Mapping[str, Any] | None = None,
     weigh: Mapping[str, Any] | None = None,
     directions: Mapping[str, Any] | None = None,
+    weigh_by: str | None = None,
     spans: Any = None,
     key_spans: Any = None,
+    merge: Merge | None = None,
+    hide: Kinds = (),
+    dim: Kinds = (),
     causal: bool | None = None,
     name: str | None = None,
     scale: Scale | None = None,
     limits: tuple[float, float] | None = None,
+    curve: Curve | None = None,
+    scale_to: float | None = None,
+    pooling: Pooling = "max",
     precision: wire.Precision = "auto",
     drawing: Drawing = "map",
     title: str = "Attention",
@@ -113,18 +120,31 @@ def attention(
             list of these for several texts, a dict by name for patterns with names.
         directions: Vectors [d_model] by name, such as ``{"Mary − John": unembedding[a] - unembedding[b]}``: what each key
             contributes to one, signed, is one more number that ``trace.attention`` can be weighed with.
+        weigh_by: The name of what the pattern is multiplied with at first: one in `weigh` or `directions`, or with
+            ``trace.attention`` "value norm" or "contribution norm". It is computed now. By default weights are shown as
+            they are.
         spans: Sentences, turns, documents, to which queries and keys can be merged (the key ``w``; words always can):
             (start, stop) or (start, stop, name), or a dict of these by name, or of lists of these. What lies between
             spans is a unit of its own. Weights are summed over keys and are the mean over queries. A list for several
             texts, a dict by name for patterns with names.
         key_spans: The same of `key_tokens`.
+        merge: "words" or "spans": what queries and keys are merged to at first; by default they are tokens.
+        hide: Keys that are hidden at first (the key ``x``): "first" (a first token that is not special), "special",
+            "padding", "sink" (of heads that have one beside the tokens), a list of these, or "all" of those that there
+            are. The rest of each row of probabilities is shared out anew, which the picture calls renormalised.
+        dim: Keys that are dimmed instead: drawn on a part of their cells, with their numbers.
         causal: Whether no query reads from a key behind it; those cells are not drawn. By default found out: a square
             pattern of one text whose cells above the diagonal are all 0 (or all the number of a mask, in scores).
         name: What the weights are; by default "attention probability" where all rows can be probabilities.
         scale: "ink" (zero to more), "ember" or "signed" (symmetric round zero). By default "signed" when a weight is
             negative, else "ink".
         limits: Weights at the two ends of the scale. By default 0 and 1, or where there are weights beyond 1 or
-            negative ones, the largest size in `pattern`.
+            negative ones, the largest size in `pattern`. They are of weights as they are.
+        curve: How the scale goes at first (the key ``s``): "linear", "sqrt", "log", "row" (shares of each row's maximum)
+            or "head" (to the largest weight of each head). By default as ``mv.style(curve=)`` says, or of images "row".
+        scale_to: Where the scale of the head drawn large ends at first, also where its weights are multiplied or merged.
+        pooling: What a cell of several weights shows at first (the key ``o``): "max", the largest, or "mass", their sum
+            over keys as a mean over queries.
         precision: How weights travel: "float32", "float16" or "sqrt8" (8 bits of the square root, for weights in 0 …
             1), "exact" for the dtype of `pattern`; "auto" takes float32 up to 1 MB, float16 up to 4 MB, then sqrt8. Of a
             long text's ``trace.attention`` it sends a head's queries and keys where these are fewer bytes and give every
@@ -137,6 +157,10 @@ def attention(
     A model with attention sinks has one column more, "sink", behind the keys: the part of each row that goes to no token.
     Layers of a trace without a pattern are left out, and the line under the title says which and why.
 
+    `weigh_by`, `merge`, `hide`, `dim`, `curve`, `scale_to`, `pooling` and `drawing` say how the picture opens, in a
+    notebook and in files; readers go on from there. Thumbnails and scores are of weights as they are, and say so, and so
+    does the picture that stands where no script may run.
+
     NaN is hatched and counted in the foot; weights beyond the limits, infinity among them, have the end's colour with a
     bar on top; a row of zeros among probabilities is padding and dotted. What is smaller than a pixel is pooled: a cell
     then shows the largest weight of a square (signed: the one furthest from zero), and says so.
@@ -146,31 +170,37 @@ def attention(
             no picture.
         ValueError: `pattern` has another shape than the tokens ask for, layers of several shapes, no layer, head or
             token; `causal` is True for weights above the diagonal; `image` has no patches among the tokens; `layers`,
-            `heads`, `head_names`, `head`, `weigh`, `directions`, `spans`, `key_spans`, `scale`, `limits`, `precision` or
-            `drawing` do not fit.
+            `heads`, `head_names`, `head`, `weigh`, `directions`, `weigh_by`, `spans`, `key_spans`, `merge`, `hide`, `dim`,
+            `scale`, `limits`, `curve`, `scale_to`, `pooling`, `precision` or `drawing` do not fit; the trace has no values
+            or no output projection for `weigh_by`; `hide` or `dim` name what no text has.
 
     Example:
         >>> pattern = np.tril(np.ones((2, 3, 3))) / np.arange(1, 4)[:, None]  # [head, query, key]
         >>> mv.attention(["The", " cat", " sat"], pattern)
         <mechviz attention 'Attention'>
     """
-    if drawing not in get_args(Drawing):
-        raise ValueError(f"drawing must be one of {', '.join(get_args(Drawing))}; got {drawing!r}")
     sheets = sheets_of(tokens, pattern, key_tokens, image)
     said = named(carried_quantity(pattern), name, None, scale, limits)
     read = read_all(sheets, Asked(layers, heads, head_names, causal, precision), said)
     factors = factors_of(weigh, directions, sheets, read)
     merged = spans_props(spans, key_spans, sheets, read)
     part, opened = open_first(head, sheets, read)
+    at_first = sheets.at(part, 0)
+    kind_of = type(sheets.given[at_first].pattern).__name__
+    factors[at_first] = chosen(weigh_by, factors[at_first], read[at_first], opened, kind_of)
     kinds = {sheet.difference for sheet in read}
     quantity = quantity_of(
         [summary for sheet in read for summary in _seen(sheet)], said, difference=kinds.pop() if len(kinds) == 1 else ""
+    )
+    opening = Opening(weigh_by, hide, dim, merge, pooling, curve, scale_to, drawing).checked(
+        read, read[at_first], quantity, spans=any(of_sheet != (None, None) for of_sheet in merged)
     )
     every = [(sheet, i) for sheet in read for i in range(len(sheet.sources))]  # as the browser counts heads
     said_of_all: dict[str, Any] = {
         "quantity": ", ".join(filter(None, (quantity.name, quantity.unit))),
         "scale": {"ramp": quantity.scale, "limits": list(quantity.limits or (0.0, 1.0))},
         "drawing": drawing,
+        "reading": opening.to_props(),
     }
 
     def props(live: bool) -> dict[str, Any]:
@@ -200,7 +230,7 @@ def attention(
         return (props(live=False) if remote else {}) | {"weigh": weigh_props(factors, place)}
 
     remote = any(sheet.remote for sheet in read)
-    first = read[sheets.at(part, 0)]
+    first = read[at_first]
     site = " ".join(filter(None, (sheets.parts[part], first.sources[opened].name)))
     missing = "; ".join(dict.fromkeys(filter(None, (sheet.missing for sheet in read))))
     precisions = sorted({_ASKED if s.remote else said_precision(s.encoding, s.packed) for s in read})
@@ -220,7 +250,9 @@ def attention(
             "weigh": lambda args: factors[index(args["sheet"])][index(args["which"])].answer(),
             **Remote([(source.pattern, source.column) for sheet in read for source in sheet.sources]).answers(),
         },
-        still=lambda: _still(first, opened, quantity, f"{title} {site}"),
+        still=lambda: _still(
+            first, opened, quantity, f"{title} {site}", opening.said(probabilities=first.probabilities)
+        ),
         height=lambda width: _height(width, first, several=len(read) > 1),
         selection={"layers": [first.sources[opened].layer], "heads": [first.numbers[first.sources[opened].column]]}
         | ({"texts": [0]} if sheets.texts > 1 else {}),
@@ -273,21 +305,20 @@ def _provenance(read: Sequence[Sheet], texts: int) -> dict[str, Any]:
     return {**shared, "texts": f"{texts} texts, {span}" if texts > 1 else span}
 
 
-def _still(sheet: Sheet, opened: int, quantity: Quantity, title: str) -> str:
+def _still(sheet: Sheet, opened: int, quantity: Quantity, title: str, opens: str) -> str:
+    """Weights as they are, whatever the view opens with."""
+    if sheet.remote and math.prod(sheet.sources[opened].pattern.shape[1:]) > _STILL:
+        return f"<p>{escape(title)}: {len(sheet.text)} tokens, drawn while a kernel runs</p>"
+    looks: dict[str, Any] = {"causal": sheet.causal, "quantity": quantity, "title": title}
     if sheet.remote:
-        if math.prod(sheet.sources[opened].pattern.shape[1:]) > _STILL:
-            return f"<p>{escape(title)}: {len(sheet.text)} tokens, drawn while a kernel runs</p>"
-        pooled = sheet.sources[opened].pooled(500)
-        return attention_still(pooled, [], causal=sheet.causal, quantity=quantity, title=title)
-    weights = sheet.sources[opened].weights()
-    places = zip(sheet.sources, sheet.found, strict=True)
-    return attention_still(
-        np.tril(weights) if sheet.causal else weights,
-        [(source.row, source.column, summary.thumb) for source, summary in places],
-        causal=sheet.causal,
-        quantity=quantity,
-        title=title,
-    )
+        picture = attention_still(sheet.sources[opened].pooled(500), [], **looks)
+    else:
+        weights = sheet.sources[opened].weights()
+        places = zip(sheet.sources, sheet.found, strict=True)
+        thumbs = [(source.row, source.column, summary.thumb) for source, summary in places]
+        picture = attention_still(np.tril(weights) if sheet.causal else weights, thumbs, **looks)
+    said = f"a still shows weights as they are; the interactive picture opens {opens}"
+    return f"{picture}<div>{escape(said)}</div>" if opens else picture
 
 
 def _height(width: int, sheet: Sheet, *, several: bool) -> int:

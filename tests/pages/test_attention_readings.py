@@ -123,3 +123,46 @@ def test_queries_and_keys_are_weighed_and_merged_as_weights_are(shown, monkeypat
     for line in table:
         off = abs(float(line["value"]) - exact[int(line["key"])])
         assert off <= float(line["error at most"]) + 1e-7 and float(line["error at most"]) < 5e-3
+
+
+def caption(page) -> str:
+    return page.locator("figcaption").first.inner_text()
+
+
+def test_a_file_opens_as_its_author_wants_it_read_and_the_reader_goes_on_from_there(shown):
+    weights = softmax(2)
+    norms = np.random.default_rng(5).uniform(0.2, 3, (2, N)).astype(np.float32)
+    page = shown(WORDS, weights, weigh={"norm": norms}, weigh_by="norm", hide="first", merge="words", curve="sqrt")
+    left = weights[0, -2:, 1:] / weights[0, -2:, 1:].sum(-1, keepdims=True) * norms[0, 1:]
+    rows = np.concatenate([np.zeros((2, 1)), left], axis=1).mean(0)
+    merged = np.add.reduceat(rows, EDGES[:-1])[1:]
+    assert np.allclose(list(row(page).values()), merged, atol=1e-5)
+    assert "attention probability × norm, renormalised, √" in caption(page)
+    assert "renormalised without first token" in page.locator(".note").inner_text()
+    assert page.get_by_label("tokens that say little").input_value() == "hidden"
+    assert page.get_by_label("weights multiplied with").input_value() == "norm"
+    assert page.get_by_label("read by").input_value() == "words"
+    press(page, "xew")
+    assert np.allclose(list(row(page).values()), weights[0, -1], atol=1e-6)
+    assert "attention probability, √" in caption(page)
+
+
+def test_a_file_opens_with_masses_on_a_scale_of_its_own_and_dims(shown):
+    n = 1400  # more tokens than pixels: cells are pooled
+    weights = np.tri(n, dtype=np.float32)[None] / np.arange(1, n + 1, dtype=np.float32)[:, None]
+    page = shown([f" t{i}" for i in range(n)], weights, pooling="mass", scale_to=0.25, dim="first")
+    assert "mass (sum over keys, mean over queries)" in page.locator(".map").locator("xpath=..").inner_text()
+    assert page.get_by_label("end of the scale").input_value() == "0.25"
+    assert "dimmed: first token" in page.locator(".note").inner_text()
+    assert "renormalised" not in caption(page)
+
+
+def test_scores_say_that_they_are_of_weights_as_they_are(shown):
+    page = shown(WORDS, softmax(3), hide="first")
+    view = page.locator(".attention")
+    assert "thumbnails and scores: weights as they are, token by token" in view.inner_text()
+    assert "mean over queries of weights as they are" in " ".join(view.inner_text().split())
+    page.get_by_role("button", name="scatter").click()
+    assert "of weights as they are" in page.locator(".finder .axes").inner_text()
+    press(page, "x")  # all tokens again
+    assert "weights as they are" not in view.inner_text()

@@ -3,7 +3,7 @@ import { untrack } from 'svelte';
 import type { Figure, Hover } from '../figure.svelte';
 import { MOST_UNITS } from '../pattern/merged';
 import type { Pattern, Pooling } from '../pattern/pattern';
-import { beyond, type Scale } from '../scale';
+import { beyond, type Curve, type Scale } from '../scale';
 import type { Selection } from '../selection';
 import type { TokensJson } from '../views/types';
 import { say } from '../words';
@@ -36,6 +36,19 @@ export interface Read {
   /** Heads that are open, among those of the sheet. */
   heads: number[];
   scale: Pick<Scale, 'ramp' | 'limits'>;
+}
+
+/** What mechviz/views/_attention_opening.py sends: how a view is read until the reader has it otherwise. */
+export interface OpeningJson {
+  /** Name of what weights are multiplied with; "" for nothing. */
+  weigh_by: string;
+  left: (typeof LEFT)[number];
+  kinds: Kind[];
+  merge: (typeof UNITS)[number];
+  pooling: Pooling;
+  curve: Curve | 'row' | 'head' | null;
+  /** The end of the scale. */
+  scale_to: number | null;
 }
 
 /** Made while a component is set up. */
@@ -192,6 +205,18 @@ export class AttentionReading {
   }
 
   // --- what is done next
+  /** As the author has it; of what was opened before, only what is another now: the rest is the reader's. */
+  open(now: OpeningJson | undefined, before?: OpeningJson): void {
+    if (!now) return;
+    if (now.weigh_by !== before?.weigh_by) this.weighBy(now.weigh_by);
+    if (now.left !== before?.left || now.kinds.join() !== before.kinds.join()) {
+      this.left = now.left;
+      for (const kind of KINDS) this.kinds[kind] = now.kinds.includes(kind);
+    }
+    if (now.merge !== before?.merge) this.unit = now.merge;
+    if (now.scale_to !== before?.scale_to || now.weigh_by !== before.weigh_by) this.end = now.scale_to ?? undefined;
+  }
+
   weighNext(): void {
     const all = ['', ...this.names];
     this.weighBy(all[(all.indexOf(this.by) + 1) % all.length]);

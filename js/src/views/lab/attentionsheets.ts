@@ -1,5 +1,6 @@
 /** What mechviz/views/attention.py sends: a sheet for every stack and text, one of which is shown at a time. */
 import { LazyArray } from '../../figure.svelte';
+import type { OpeningJson } from '../../parts/attentionreading.svelte';
 import type { WeighJson } from '../../parts/keyweights.svelte';
 import type { SpansJson } from '../../parts/mergedtokens';
 import type { Head } from '../../parts/headgrid';
@@ -58,6 +59,8 @@ export interface AttentionProps {
   no_products?: string;
   /** How a head is drawn large at first. */
   drawing?: 'map' | 'lines';
+  /** How weights are read at first; older figures do not say. */
+  reading?: OpeningJson;
   /** Index of the head that is shown until another is picked. */
   open: number;
   /** Heads of the sheets before this one: the kernel counts them all. */
@@ -78,7 +81,7 @@ export interface HeadJson extends Head {
 /** What mechviz/views/_attention_sheet.py sends of one stack and text. */
 export type SheetJson = Omit<
   AttentionProps,
-  'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles' | 'drawing' | 'weigh'
+  'frame' | 'quantity' | 'scale' | 'heads' | 'over' | 'roles' | 'drawing' | 'reading' | 'weigh'
 > & {
   /** Null for a further text whose heads stand where those of the first do; their numbers then are in `values`. */
   heads: HeadJson[] | null;
@@ -90,7 +93,7 @@ export type SheetJson = Omit<
 
 export interface SheetsJson extends Pick<
   AttentionProps,
-  'frame' | 'quantity' | 'scale' | 'roles' | 'drawing' | 'weigh'
+  'frame' | 'quantity' | 'scale' | 'roles' | 'drawing' | 'reading' | 'weigh'
 > {
   /** Stack by stack, and in each text by text. */
   sheets: SheetJson[];
