@@ -62,6 +62,11 @@ def is_here() -> bool:
     return not threaded() or threading.current_thread() is _thread
 
 
+def waiting() -> bool:
+    """Whether a job waits to be begun: one that could wait itself ends soon then, and submits its rest anew."""
+    return bool(_jobs)
+
+
 def drain(timeout: float = 10.0) -> bool:
     """Wait until all jobs submitted so far are done, those that can wait among them; False if that takes longer."""
     if _thread is None:

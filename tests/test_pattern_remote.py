@@ -89,6 +89,32 @@ def test_the_next_rows_are_computed_while_the_browser_draws(pattern, monkeypatch
     np.testing.assert_allclose(np.concatenate([first, rest]), whole.reshape(43, 7, 43, 7).max((1, 3)), atol=1e-6)
 
 
+def test_computing_ahead_makes_way_and_goes_on_until_enough_is_ready(monkeypatch, jobs):
+    monkeypatch.setattr(_pattern_remote, "SLICE", 60.0)  # other questions alone end a part here
+    monkeypatch.setattr("mechviz.worker.waiting", lambda: True)
+    pattern = Factored(*np.random.default_rng(0).normal(0, 1.5, (2, 1, 2048, 8)).astype(np.float32))
+    args = {"heads": [0], "rows": edges(0, 2048, 256), "cols": edges(0, 2048, 8), "pooling": "max"}
+
+    def ready(ahead: float) -> list[int]:
+        """Rows that are ready after each part that was computed ahead, behind a first answer of one row."""
+        monkeypatch.setattr(_pattern_remote, "AHEAD", ahead)
+        remote = _pattern_remote.Remote([(pattern, 0)])
+        with monkeypatch.context() as short:
+            short.setattr(_pattern_remote, "SLICE", 0.0)
+            remote.cells({**args, "from": 0})
+        (job,) = remote._begun.values()
+        found = []
+        while jobs:
+            jobs.pop()()
+            found.append(job.made - job.at)
+        assert len(remote.cells({**args, "from": 1})[1][0]) == found[-1]
+        jobs.clear()
+        return found
+
+    assert ready(60.0) == [1, 2, 3, 4, 5, 6, 7]
+    assert ready(0.0) == [1]
+
+
 def test_rows_that_could_not_be_computed_ahead_are_computed_when_they_are_asked_for(pattern, monkeypatch, jobs):
     answer = _pattern_remote.Remote([(pattern, 1)]).cells
     args = {"heads": [0], "rows": edges(0, N, 7), "cols": edges(0, N, 7), "pooling": "max"}

@@ -17,8 +17,10 @@ from mechviz._one_thread import one_thread
 from mechviz._reading import Reading, edges_from
 from mechviz.pattern import Pattern
 
-# A question is answered in parts of about this long, so that another never waits for longer.
+# A question is answered in parts of at most about this many seconds, so that another never waits for longer.
 SLICE = 0.025
+# What is computed before it is asked for, in seconds: more than a question and its answer are on their way.
+AHEAD = 0.25
 # Readings whose factors are kept, since a browser sends them once; and answers that go on where they stopped.
 _KEPT = 8
 
@@ -54,16 +56,25 @@ class Remote:
             self._begun[name] = job
             while len(self._begun) > _KEPT:
                 self._begun.popitem(last=False)
-            if worker.threaded():
-                worker.submit(lambda: self._ahead(name, job), background=True)
+            if job.made < job.stop:
+                self._later(name, job)
         return {}, [found]
 
+    def _later(self, name: str, job: _Cells) -> None:
+        if worker.threaded() and not job.queued:
+            job.queued = True
+            worker.submit(lambda: self._ahead(name, job), background=True)
+
     def _ahead(self, name: str, job: _Cells) -> None:
-        """Compute the next rows while the browser draws these: it will ask for them."""
+        """Compute the next rows while the browser draws these, and make way for every other question."""
+        job.queued = False
+        if self._begun.get(name) is not job:
+            return
         try:
-            if self._begun.get(name) is job:
-                with one_thread():
-                    job.compute()
+            with one_thread():
+                job.compute(worker.waiting)
+            if job.ahead < AHEAD and job.made < job.stop:
+                self._later(name, job)
         except Exception:  # told to whoever asks for these rows: they are computed anew
             self._begun.pop(name, None)
 
@@ -124,27 +135,37 @@ class _Cells:
     """An answer in parts.
 
     It goes on where it stopped: a row of cells ends within a block of queries, whose other half would be computed again.
+
+    Attributes:
+        at: The row that is asked for next.
+        stop: Behind the last row.
+        ahead: Seconds that went into rows which nobody has asked for yet.
+        made: Behind the last row that is computed.
+        queued: The worker is to compute more of it.
     """
 
     def __init__(self, first: int, stop: int, bands: Iterator[tuple[int, np.ndarray]]) -> None:
-        self.at, self.stop = first, stop  # the row that comes next, and the last one's end
+        self.at = self.made = first
+        self.stop, self.ahead, self.queued = stop, 0.0, False
         self._bands = bands
         self._ready: list[np.ndarray] = []
 
-    def compute(self) -> None:
-        """Some rows, which wait until they are taken."""
-        until = time.perf_counter() + SLICE
+    def compute(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Some rows, which wait until they are taken: for a `SLICE`, or until something else is to be done."""
+        began = time.perf_counter()
         for _, cells in self._bands:
             self._ready.append(cells)
-            if time.perf_counter() > until:
+            self.made += len(cells)
+            if interrupted() or time.perf_counter() - began > SLICE:
                 break
+        self.ahead += time.perf_counter() - began
 
     def take(self) -> np.ndarray:
         """What is ready, ``[row, col]``; if nothing is, it is computed."""
         if not self._ready:
             self.compute()
         found, self._ready = np.concatenate(self._ready), []
-        self.at += len(found)
+        self.at, self.ahead = self.at + len(found), 0.0
         return found
 
 
