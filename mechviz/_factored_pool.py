@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from ._factored import BLOCK, Factored
 
 
 def largest_in_cells(
-    pattern: Factored, head: int, rows: slice, cols: np.ndarray, columns: np.ndarray | None = None
-) -> np.ndarray:
-    """The largest weight of each query within each range of keys, ``[query, col]`` float32; numpy patterns only.
+    out: np.ndarray, pattern: Factored, head: int, rows: slice, cols: np.ndarray, columns: np.ndarray | None = None
+) -> Iterator[None]:
+    """Fill in the largest weight of each query within each range of keys, a little at a time; numpy patterns only.
 
-    One sweep over a block's scores gives the cells and the normaliser, which is then kept. Memory is a block of scores.
+    One sweep over a block's scores gives the cells and the normaliser, which is then kept. Memory is a block of scores. It
+    stops after about a millisecond each time, so that something else can be done in between.
 
     Args:
+        out: ``[query, col]`` float32, whole once all is done.
         pattern: Factors in numpy.
         head: Which head.
         rows: The queries.
@@ -28,25 +31,25 @@ def largest_in_cells(
     if columns is not None:
         with np.errstate(divide="ignore"):
             weigh = np.log(columns.astype(np.float32))
-    out = np.zeros((rows.stop - rows.start, len(cols) - 1), np.float32)
     first = rows.start
     while first < rows.stop:
         block = first // BLOCK
         whole = slice(block * BLOCK, min((block + 1) * BLOCK, pattern.shape[1]))
         stop = min(rows.stop, whole.stop)
-        best = _block(pattern, head, block, whole, cols, weigh)
+        best = np.full((whole.stop - whole.start, len(cols) - 1), -np.inf, np.float32)
+        yield from _block(best, pattern, head, block, whole, cols, weigh)
         top, total = pattern.normaliser(head, block)
         best -= top
         np.exp(best, out=best)
         best /= total
         out[first - rows.start : stop - rows.start] = best[first - whole.start : stop - whole.start]
         first = stop
-    return out
 
 
-def _block(pattern: Factored, head: int, block: int, whole: slice, cols: np.ndarray, weigh: Any) -> np.ndarray:
-    """The largest score of each query of a block in each range of keys, -inf where it sees none: ``[query, col]``."""
-    best = np.full((whole.stop - whole.start, len(cols) - 1), -np.inf, np.float32)
+def _block(
+    best: np.ndarray, pattern: Factored, head: int, block: int, whole: slice, cols: np.ndarray, weigh: Any
+) -> Iterator[None]:
+    """Fill in the largest score of each query of a block in each range of keys, ``[query, col]``; -inf where it sees none."""
     known = pattern.knows(head, block)
     merged: tuple[Any, Any] | None = None
     for keys in pattern.key_blocks(whole):
@@ -66,9 +69,9 @@ def _block(pattern: Factored, head: int, block: int, whole: slice, cols: np.ndar
         if not known:
             part = pattern.ops.softmax_parts(scores)
             merged = part if merged is None else pattern.merged(merged, part)
+        yield
     if merged is not None:
         pattern.keep(head, block, merged)
-    return best
 
 
 def _largest(scores: np.ndarray, begins: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from .pattern import Pattern
 Rule = Literal["max", "mass"]
 Combine = Literal["mean", "max", "sum"]
 BYTES = 32 << 20  # of a band of rows that is computed at once
+KEYS = 8192  # that are read of it at a time
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Reading:
     def bands(self, rows: np.ndarray, cols: np.ndarray, rule: Rule = "max") -> Iterator[tuple[int, np.ndarray]]:
         """Cells of a rectangle, some rows of them at a time: ``(first row of cells, [row, col])``.
 
+        Often no row at all, since many take long: something else can then be done in between.
+
         Args:
             rows: Where the rows of cells begin, and where the last one ends: increasing.
             cols: The same of their columns: ends of words and of spans as well as every eighth key.
@@ -118,11 +121,14 @@ class Reading:
         if rule not in ("max", "mass"):
             raise ValueError(f'rule must be "max" or "mass"; got {rule!r}')
         tall = max(BLOCK, BYTES // (4 * max(1, int(cols[-1] - cols[0]))) // BLOCK * BLOCK)
+        none = np.empty((0, len(cols) - 1), np.float32)
         partial: np.ndarray | None = None  # of the row of cells that a band of queries ends within
         row = 0
         for start in _starts(int(rows[0]), int(rows[-1]), tall):
             stop = min(int(rows[-1]), start - start % tall + tall)
-            lines = self._pooled(slice(start, stop), cols, rule)  # [query, col], each query by itself
+            lines = np.empty((stop - start, len(cols) - 1), np.float32 if rule == "max" else np.float64)
+            for _ in self._pool(lines, slice(start, stop), cols, rule):
+                yield row, none
             last = int(np.searchsorted(rows, stop, side="left"))  # rows of cells up to here have a part in this band
             begins = np.maximum(rows[row:last], start) - start
             cells = _reduce(lines, begins, rule)
@@ -144,20 +150,27 @@ class Reading:
         plain = Reading([self.heads[head]], own)
         return plain.tile(np.arange(queries + 1), np.array([0, keys]), "mass")[:, 0]
 
-    def _pooled(self, rows: slice, cols: np.ndarray, rule: Rule) -> np.ndarray:
-        """Each query by itself, its keys pooled: ``[query, col]``."""
+    def _pool(self, out: np.ndarray, rows: slice, cols: np.ndarray, rule: Rule) -> Iterator[None]:
+        """Fill in each query by itself, its keys pooled, ``[query, col]``, a little at a time."""
         pattern, head = self.heads[0]
         plain = self.columns is None or bool((self.columns >= 0).all())
         if rule == "max" and len(self.heads) == 1 and plain and type(pattern) is Factored:
-            own = _of(self.columns, 0, slice(None))
-            lines = largest_in_cells(pattern, head, rows, cols, own)
+            yield from largest_in_cells(out, pattern, head, rows, cols, _of(self.columns, 0, slice(None)))
             down = _down(_of(self.rows, 0, rows))
-            return lines if down is None else lines * down.astype(np.float32)
-        part = self.weights(rows, slice(int(cols[0]), int(cols[-1])))
-        if rule == "max" and self.causal:  # what the mask leaves out is larger than no negative entry
-            below = np.arange(rows.start, rows.stop)[:, None] >= np.arange(cols[0], cols[-1])
-            part = np.where(below, part, np.float32(0))
-        return _reduce(part.T, cols[:-1] - cols[0], rule).T
+            if down is not None:
+                out *= down.astype(np.float32)
+            return
+        left = 0
+        while left < len(cols) - 1:
+            right = max(left + 1, int(np.searchsorted(cols, cols[left] + KEYS, side="right")) - 1)
+            keys = slice(int(cols[left]), int(cols[right]))
+            part = self.weights(rows, keys)
+            if rule == "max" and self.causal:  # what the mask leaves out is larger than no negative entry
+                below = np.arange(rows.start, rows.stop)[:, None] >= np.arange(keys.start, keys.stop)
+                part = np.where(below, part, np.float32(0))
+            out[:, left:right] = _reduce(part.T, cols[left:right] - keys.start, rule).T
+            left = right
+            yield
 
 
 def steps(first: int, stop: int, step: int) -> np.ndarray:

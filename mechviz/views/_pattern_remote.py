@@ -42,7 +42,10 @@ class Remote:
         return {"cells": _alone(self.cells), "line": _alone(self.line), "peak": _alone(self.peak)}
 
     def cells(self, args: Mapping[str, Any]) -> Any:
-        """Rows of cells from ``args["from"]``, as many as are done in a while; the browser asks for the rest."""
+        """Rows of cells from ``args["from"]``, as many as are done in a while; the browser asks for the rest.
+
+        There may be none where nobody waits for them (``args["background"]``) and something else is to be done.
+        """
         reading = self._reading(args)
         if reading is None:
             return {"unknown": True}
@@ -50,8 +53,9 @@ class Remote:
         job = self._begun.pop(name, None)
         if job is None or job.at != first:
             rows, cols = edges_from(args["rows"]), edges_from(args["cols"])
-            job = _Cells(first, len(rows) - 1, reading.bands(rows[first:], cols, args["pooling"]))
-        found = job.take()
+            bands = reading.bands(rows[first:], cols, args["pooling"])
+            job = _Cells(first, len(rows) - 1, len(cols) - 1, bands)
+        found = job.take(worker.waiting if args.get("background") else None)
         if job.at < job.stop:
             self._begun[name] = job
             while len(self._begun) > _KEPT:
@@ -134,7 +138,7 @@ def _alone(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str,
 class _Cells:
     """An answer in parts.
 
-    It goes on where it stopped: a row of cells ends within a block of queries, whose other half would be computed again.
+    It goes on where it stopped, which is within a band of queries as a rule: what is done of that would be computed again.
 
     Attributes:
         at: The row that is asked for next.
@@ -144,27 +148,30 @@ class _Cells:
         queued: The worker is to compute more of it.
     """
 
-    def __init__(self, first: int, stop: int, bands: Iterator[tuple[int, np.ndarray]]) -> None:
+    def __init__(self, first: int, stop: int, cols: int, bands: Iterator[tuple[int, np.ndarray]]) -> None:
         self.at = self.made = first
         self.stop, self.ahead, self.queued = stop, 0.0, False
-        self._bands = bands
+        self._bands, self._none = bands, np.empty((0, cols), np.float32)
         self._ready: list[np.ndarray] = []
 
-    def compute(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+    def compute(self, interrupted: Callable[[], bool] | None = None) -> None:
         """Some rows, which wait until they are taken: for a `SLICE`, or until something else is to be done."""
         began = time.perf_counter()
         for _, cells in self._bands:
-            self._ready.append(cells)
-            self.made += len(cells)
-            if interrupted() or time.perf_counter() - began > SLICE:
+            if len(cells):
+                self._ready.append(cells)
+                self.made += len(cells)
+            if time.perf_counter() - began > SLICE or (interrupted is not None and interrupted()):
                 break
         self.ahead += time.perf_counter() - began
 
-    def take(self) -> np.ndarray:
-        """What is ready, ``[row, col]``; if nothing is, it is computed."""
-        if not self._ready:
-            self.compute()
-        found, self._ready = np.concatenate(self._ready), []
+    def take(self, interrupted: Callable[[], bool] | None = None) -> np.ndarray:
+        """What is ready, ``[row, col]``; if nothing is, it is computed: a row at least, unless it may be interrupted."""
+        while not self._ready and self.made < self.stop:
+            self.compute(interrupted)
+            if interrupted is not None:
+                break
+        found, self._ready = np.concatenate([self._none, *self._ready]), []
         self.at, self.ahead = self.at + len(found), 0.0
         return found
 

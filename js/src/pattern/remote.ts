@@ -182,7 +182,7 @@ export class Remote implements Pattern {
     if (!job || this.#flying.has(channel)) return;
     this.#flying.add(channel);
     const { rows, cols, pooling } = job.cut;
-    const args = { rows: sent(rows), cols: sent(cols), pooling, from: job.next };
+    const args = { rows: sent(rows), cols: sent(cols), pooling, from: job.next, background };
     const how = { channel: `${channel} ${this.heads}`, background };
     void this.#question('cells', args, how).then((answer) => {
       this.#flying.delete(channel);
@@ -192,7 +192,7 @@ export class Remote implements Pattern {
         this.#failed.add(job.name);
         drop();
       } else {
-        this.#tiles.receive(job.name, job.next, cells);
+        if (cells.length) this.#tiles.receive(job.name, job.next, cells);
         job.next += cells.length / (cols.length - 1);
         if (job.next >= rows.length - 1) drop();
       }
