@@ -186,33 +186,40 @@ class Runs:
 
     def _read(self, trace: Trace, label: str, began: float, first: int = 0) -> Run:
         """What a pass says; patterns of layers before `first` are those of the clean one."""
-        from mechviz.analysis import attribution
+        from mechviz.analysis.attribution import attributed
 
-        logits = trace.logits[self.position].detach().double().cpu().numpy()
-        logit = float(logits[self.token] - (0 if self.minus is None else logits[self.minus]))
-        ahead = self._all_ahead(trace)
+        here, ahead = self._logits(trace)
+        logit = float(here[self.token] - (0 if self.minus is None else here[self.minus]))
         if ahead is None:
-            near = _ahead(self._before, _log_probabilities(trace.logits[self.position][None]))
+            near = _ahead(self._before, _log_probabilities(here[None]))
         else:
             near = Ahead(ahead.ids[self.position][None], ahead.bars[self.position][None])
-        terms: dict[str, float] = {}
-        if not self.unavailable:
-            found = attribution(trace, self.token, minus=self.minus, position=self.position)
-            terms, logit = {term.name: term.value for term in found.terms()}, found.logit
         loss = trace.loss.detach().float().cpu().numpy()
         patterns = {layer: made for layer, made in self.clean.patterns.items() if layer < first} if label else {}
-        for layer in range(first, self.model.n_layers):
-            if (made := _thumbs(trace, layer)) is not None:
+
+        def draw(layer: int) -> None:
+            if layer >= first and (made := _thumbs(trace, layer)) is not None:
                 patterns[layer] = made
+
+        terms: dict[str, float] = {}
+        if self.unavailable:
+            for layer in range(self.model.n_layers):
+                draw(layer)
+        else:
+            found = attributed(trace, self.token, self.minus, self.position, meanwhile=draw)
+            terms, logit = {term.name: term.value for term in found.terms()}, found.logit
         return Run(label, logit, terms, near, ahead, loss, patterns, time.perf_counter() - began)
 
-    def _all_ahead(self, trace: Trace) -> Ahead | None:
-        if trace.logits.shape[0] * trace.logits.shape[1] > _MOST_LOGITS:
-            return None
-        after = _log_probabilities(trace.logits)
+    def _logits(self, trace: Trace) -> tuple[np.ndarray, Ahead | None]:
+        """Logits of the position that is read, ``[vocab]``, and what comes next at every position where that is quick."""
+        found = trace.logits
+        here = found[self.position].detach().double().cpu().numpy()
+        if found.shape[0] * found.shape[1] > _MOST_LOGITS:
+            return here, None
+        after = _log_probabilities(found)
         if trace is self.trace:
             self._clean_ahead = after
-        return _ahead(self._clean_ahead, after)
+        return here, _ahead(self._clean_ahead, after)
 
 
 def _first_moved(sites: Sequence[str]) -> int:
@@ -226,7 +233,7 @@ def _first_moved(sites: Sequence[str]) -> int:
 
 def _log_probabilities(logits: Any) -> np.ndarray:
     """``[position, vocab]``."""
-    numbers = logits.detach().double().cpu().numpy()
+    numbers = logits if isinstance(logits, np.ndarray) else logits.detach().double().cpu().numpy()
     numbers = numbers - numbers.max(-1, keepdims=True)
     return numbers - np.log(np.exp(numbers).sum(-1, keepdims=True))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -165,12 +165,28 @@ def attribution(
         >>> found.heads.shape, found.logit  # doctest: +SKIP
         ((3, 4), 6.28)
     """
+    return attributed(trace, token, minus, position, neurons)
+
+
+def attributed(
+    trace: Trace,
+    token: int | str | None,
+    minus: int | str | None,
+    position: int,
+    neurons: int = 0,
+    *,
+    meanwhile: Callable[[int], object] = lambda layer: None,
+) -> Attribution:
+    """The same, and ``meanwhile(layer)`` while a layer is open: what else is read of it then costs no replay."""
     at = range(len(trace))[_checked(position, len(trace))]
     ids = _ids(trace, token, minus, at)
     read = readout(trace, ids, at)
     parts = _Parts(trace, read, at)
+    rows = []
     with trace.holding():
-        rows = [parts.layer(layer) for layer in range(trace.model.n_layers)]
+        for layer in range(trace.model.n_layers):
+            rows.append(parts.layer(layer))
+            meanwhile(layer)
     width = max((len(row.heads) for row in rows), default=0)
     heads = np.full((len(rows), width), np.nan)
     for row, found in enumerate(rows):

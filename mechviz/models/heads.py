@@ -127,7 +127,8 @@ class HeadReadings(Reading):
     def _attended(self, layer: int) -> AttentionCall | Weights:
         with self.model.lock:
             if self._tape.witnesses[layer]:
-                return self._tape.attention(layer)[self._which(layer)]
+                calls = self._attention_held(layer) or self._tape.attention(layer)
+                return calls[self._which(layer)]
             watch = FunctionWatch(len(self))
             self._tape.replay(layer, also=watch)
         if len(watch.found) != 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ from mechviz.sites import MLP, Attention, Feature, Head, Neuron, Residual, Site,
 from mechviz.text import Tokens
 
 from .blocks import BlockPlan
+from .capture import AttentionCall, Recorder, listen
 from .edit import Edit
 from .editable import no_neuron
 from .editing import Editing
@@ -31,6 +33,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A replayed block.
+
+    Attributes:
+        mid: The stream between attention and MLP, where there is one.
+        calls: The calls of the modules in its plan.
+        attention: Its attention calls, as far as they were listened to.
+    """
+
+    mid: torch.Tensor | None
+    calls: dict[str, ModuleCall]
+    attention: list[AttentionCall]
+
+
 class Reading:
     """One text through one model, as a tape whose blocks can be replayed."""
 
@@ -38,7 +55,7 @@ class Reading:
         self.model = model
         self.tokens = tokens
         self._tape = tape
-        self._held: dict[int, tuple[torch.Tensor | None, dict[str, ModuleCall]]] | None = None
+        self._held: dict[int, _Opened] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -173,13 +190,15 @@ class Reading:
     def _block(self, layer: int) -> nn.Module:
         return self._tape.blocks[layer].module
 
-    def _replayed(self, layer: int, modules: dict[str, nn.Module]) -> Watch:
+    def _replayed(
+        self, layer: int, modules: dict[str, nn.Module], also: AbstractContextManager[Any] | None = None
+    ) -> Watch:
         with self.model.lock:
-            return self._tape.replay(layer, modules.values())
+            return self._tape.replay(layer, modules.values(), also)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """For a moment a block is not replayed again while its parts are read one after the other."""
+        """For a moment a block is not replayed again while its parts, and its attention, are read one after the other."""
         self._held = {}
         try:
             yield
@@ -189,23 +208,31 @@ class Reading:
     def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
         """Replay a block; its mid stream and the calls of the modules in its plan, with the equations checked."""
         held = self._held
-        if held is None:
-            return self._open_anew(layer)
-        opened = held.get(layer)
+        opened = None if held is None else held.get(layer)
         if opened is None:
-            opened = self._open_anew(layer)
-            held.clear()  # one at a time: it is a block's worth of memory
-            held[layer] = opened
-        return opened
+            opened = self._open_anew(layer, with_attention=held is not None)
+            if held is not None:
+                held.clear()  # one at a time: it is a block's worth of memory
+                held[layer] = opened
+        return opened.mid, opened.calls
 
-    def _open_anew(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:
+    def _attention_held(self, layer: int) -> list[AttentionCall]:
+        """The attention calls of a block that is held open; none of any other."""
+        opened = self._held.get(layer) if self._held else None
+        return opened.attention if opened else []
+
+    def _open_anew(self, layer: int, *, with_attention: bool) -> _Opened:
         plan = self._plan(layer)
         modules = {name: self._block(layer).get_submodule(name) for name in plan.names}
-        watch = self._replayed(layer, modules)
+        count = len(self._tape.witnesses[layer]) if with_attention else 0
+        recorder = Recorder()
+        watch = self._replayed(layer, modules, listen(recorder) if count else None)
         calls = {name: call for name, module in modules.items() if (call := watch.of(module))}
         for call in calls.values():
             call.unedited = self._tape.editing.unedited.get(call.module)
         try:
-            return plan.check(calls, self._tape.entering(layer), self._tape.left(layer)), calls
+            mid = plan.check(calls, self._tape.entering(layer), self._tape.left(layer))
         except Unavailable as reason:
             raise Unavailable(f"layer {layer} cannot be taken apart: {reason}") from None
+        # A replay that did not give the same bits at once was made again: the last calls are those of the one that did.
+        return _Opened(mid, calls, recorder.calls[-count:] if count else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -85,7 +86,9 @@ class RunningBlock(HeadReadings, StreamReadings):
     def _block(self, layer: int) -> nn.Module:
         return self._tape.editing.blocks[layer]
 
-    def _replayed(self, layer: int, modules: dict[str, nn.Module]) -> Watch:
+    def _replayed(
+        self, layer: int, modules: dict[str, nn.Module], also: AbstractContextManager[Any] | None = None
+    ) -> Watch:
         return self._watch
 
     def _open_block(self, layer: int) -> tuple[torch.Tensor | None, dict[str, ModuleCall]]:

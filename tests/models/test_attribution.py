@@ -13,8 +13,10 @@ from zoo import ZOO, build, ids
 import mechviz as mv
 from mechviz._layered import Unavailable
 from mechviz.analysis import attribution
+from mechviz.analysis.attribution import attributed
 from mechviz.models import SiteMap, load
 from mechviz.models.readout import readout
+from mechviz.models.tape import Tape
 
 TEXT = "When Mary and John went to the store, John gave a drink to"
 SUMS = [name for name in ZOO if name not in ("openai", "mamba")]
@@ -61,6 +63,28 @@ def test_a_head_an_mlp_and_the_embedding_of_gpt2_by_hand(demo):
     assert found.rest == pytest.approx(float((head[mary] - head[john]) @ norm.bias.double()), abs=1e-4)
     # the name mover of mechviz/demo/model/README.md adds most
     assert found.heads[2, 0] == np.nanmax(found.heads)
+
+
+@pytest.mark.parametrize("edits", [(), (mv.ablate("L1H0"), mv.ablate("L0.mlp"))])
+def test_a_layer_is_replayed_once_for_its_parts_and_its_pattern(demo, edits, monkeypatch):
+    alone, trace = demo.trace(TEXT, edits=edits), demo.trace(TEXT, edits=edits)
+    ran, run = [], Tape._run
+    monkeypatch.setattr(
+        Tape, "_run", lambda self, layer, *args, **kwargs: ran.append(layer) or run(self, layer, *args, **kwargs)
+    )
+    patterns = {}
+
+    def read(layer: int) -> None:
+        patterns[layer] = trace.attention[layer].dense()
+
+    found = attributed(trace, " Mary", " John", -1, meanwhile=read)
+    assert ran == [0, 1, 2]
+    assert [*found.terms()] == [*attribution(alone, " Mary", minus=" John").terms()]
+    for layer, pattern in patterns.items():
+        assert torch.equal(pattern, alone.attention[layer].dense())
+    ran.clear()
+    assert trace.z[1].shape == (len(trace), 4, 32)
+    assert ran == [1]  # nothing is held open any more
 
 
 def test_as_a_plotly_figure(demo):
