@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { FigureJson } from '../src/figure.svelte';
+import { svgOf } from '../src/export/svg';
 import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import {
@@ -107,6 +108,11 @@ beforeEach(async () => {
   await page.viewport(900, 900);
   // A pointer that rests on the map is told of every layout, and would point at what lies under it.
   await userEvent.hover(document.documentElement, { position: { x: 890, y: 890 } });
+  await mounted();
+});
+afterEach(() => abort.abort());
+
+async function mounted(): Promise<void> {
   abort = new AbortController();
   document.body.innerHTML = '';
   const weights = new Float32Array(N * N);
@@ -147,8 +153,7 @@ beforeEach(async () => {
   await mountFigure(el, json, { live: false, load: async () => one }, abort.signal);
   root = el.querySelector('.mechviz')!.shadowRoot!;
   await vi.waitFor(() => expect(map()).not.toBeNull());
-});
-afterEach(() => abort.abort());
+}
 
 const map = () => root.querySelector<HTMLElement>('.map')!;
 const shown = () => root.querySelector('.said p')?.firstChild?.textContent?.trim();
@@ -208,6 +213,114 @@ test('a drag zooms to what it frames, then moves it, and picks nothing; a spike 
   fire('pointerup', now.left + 200 - 3 * cell, now.top + 200 - 2 * cell);
   await vi.waitFor(() => expect(shown()).toContain(`queries ${top + 2}–`));
   expect(shown()).toContain(`keys ${left + 3}–`);
+});
+
+const numbers = () => shown()!.match(/\d+/g)!.map(Number);
+/** The part that begins at a query and key is shown, its cells `cell` pixels large; dragged in two steps. */
+async function opened(query: number, key: number): Promise<number> {
+  const box = place();
+  const at = (q: number, k: number) => [box.left + (box.width * k) / N, box.top + (box.height * q) / N] as const;
+  fire('pointerdown', ...at(query, key));
+  fire('pointermove', ...at(query + 15, key + 15));
+  fire('pointermove', ...at(query + 30, key + 30));
+  fire('pointerup', ...at(query + 30, key + 30));
+  await vi.waitFor(() => expect(shown()).toContain(`queries ${query}–`));
+  const [top, bottom] = numbers();
+  return place().height / (bottom - top + 1);
+}
+async function dragged(right: number, down: number): Promise<void> {
+  const { left, top } = place();
+  const [x, y] = [left + 150, top + 150];
+  const before = shown();
+  fire('pointerdown', x, y);
+  fire('pointermove', x + right + 20, y + down + 20);
+  fire('pointermove', x + right, y + down);
+  fire('pointerup', x + right, y + down);
+  await vi.waitFor(() => expect(shown()).not.toBe(before));
+}
+const labels = () => [...map().querySelectorAll<SVGTextElement>('text.label')];
+const pixels = () => {
+  const canvas = map().querySelector('canvas')!;
+  return canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data;
+};
+
+/** Each label stands at the row or column of a token with its text; how many there are. */
+function expectInPlace(boxes: { text: string; end: boolean; box: DOMRect }[], cell: number, origin: DOMRect): number {
+  const [top, , , left] = numbers();
+  for (const { text, end, box } of boxes) {
+    const at = end ? (box.top + box.height / 2 - origin.top) / cell : (box.left + box.width / 2 - origin.left) / cell;
+    const index = Math.floor(at);
+    // In the middle of it, but for what letters have above and below their base line.
+    expect(Math.abs(at - index - 0.5) * cell).toBeLessThan(1.5);
+    expect(text).toBe(`·t${(index + (end ? top : left)) % 7}`);
+  }
+  return boxes.length;
+}
+
+test('labels move with their rows and columns, to the pixel, and are not made anew; in an SVG they stand there too', async () => {
+  const cell = await opened(190, 90);
+  const read = (label: Element) => ({
+    text: label.textContent!.trim(),
+    end: label.classList.contains('end'),
+    box: label.getBoundingClientRect(),
+  });
+  const count = expectInPlace(labels().map(read), cell, place());
+  expect(count).toBeGreaterThan(30);
+  const before = new Map(labels().map((label) => [label, read(label)]));
+  await dragged(-3 * cell, -2 * cell);
+  expect(numbers()[0]).toBe(192);
+  expect(numbers()[3]).toBe(93);
+  expectInPlace(labels().map(read), cell, place());
+  const stayed = labels().filter((label) => before.has(label));
+  // Of those in sight three columns and two rows went, and as many came.
+  expect(stayed.length).toBeGreaterThan(count - 8);
+  for (const label of stayed) {
+    const [was, is] = [before.get(label)!, read(label)];
+    expect(is.text).toBe(was.text);
+    expect(is.box.left - was.box.left).toBeCloseTo(is.end ? 0 : -3 * cell, 2);
+    expect(is.box.top - was.box.top).toBeCloseTo(is.end ? -2 * cell : 0, 2);
+  }
+
+  const figure = root.querySelector('.figure')!;
+  const [origin, canvas] = [figure.getBoundingClientRect(), place()];
+  const svg = new DOMParser().parseFromString(
+    svgOf(figure, { title: 'T', writer: 'w', provenance: {} }),
+    'image/svg+xml',
+  );
+  const drawn = document.importNode(svg.documentElement, true) as unknown as SVGSVGElement;
+  drawn.style.cssText = 'position:absolute;left:0;top:0';
+  document.body.append(drawn);
+  const corner = drawn.getBoundingClientRect();
+  const here = new DOMRect(corner.left + canvas.left - origin.left, corner.top + canvas.top - origin.top);
+  // Those left of and above the cells, which are the labels of the map.
+  const texts = [...drawn.querySelectorAll('text')]
+    .map((text) => ({ text: text.textContent!.trim(), box: text.getBoundingClientRect() }))
+    .filter(({ text, box }) => /^·t\d$/.test(text) && box.top > here.top - 40 && box.left > here.left - 40)
+    .map(({ text, box }) => ({ text, box, end: box.right < here.left }));
+  expect(expectInPlace(texts, cell, here)).toBe(labels().length);
+  drawn.remove();
+});
+
+test('a part that was moved has the colours that it has when it is drawn for the first time, on every scale', async () => {
+  const cell = await opened(190, 90);
+  await dragged(-3 * cell, -2 * cell);
+  const moved = pixels();
+  map().focus();
+  await userEvent.keyboard('s');
+  await vi.waitFor(() => expect(pixels()).not.toEqual(moved));
+  const bent = pixels();
+  await dragged(5 * cell, 4 * cell);
+  await dragged(-5 * cell, -4 * cell);
+  expect(numbers().filter((_, i) => i % 3 === 0)).toEqual([192, 93]);
+  expect(pixels()).toEqual(bent);
+  // Another view of the same, which has drawn nothing else yet.
+  abort.abort();
+  await mounted();
+  expect(await opened(192, 93)).toBe(cell);
+  expect(pixels()).toEqual(moved);
+  map().focus();
+  await userEvent.keyboard('s');
+  await vi.waitFor(() => expect(pixels()).toEqual(bent));
 });
 
 test('two fingers zoom', async () => {

@@ -1,7 +1,7 @@
 /** Painting tiles of numbers as pixels, for heat maps and thumbnails. No DOM but for reading the theme's colours. */
 import { indexAt, lut, parseColor, type Lut, type Ramp, type Rgb } from '../color';
 import { lastColumn } from '../pattern/dense';
-import type { Tile } from '../pattern/pattern';
+import type { Range, Tile } from '../pattern/pattern';
 import { positions, within, type Scale } from '../scale';
 
 /** The colours of a theme that cells are drawn with. */
@@ -39,6 +39,17 @@ export interface Cells {
   gap: number;
   /** Device pixels to a CSS pixel. */
   ratio: number;
+}
+
+/** What of a tile is painted, and what is known of it already. */
+export interface Part {
+  /** Rows and columns of cells. */
+  rows: Range;
+  cols: Range;
+  /** The largest sizes of these rows, where the tile has not all of them. */
+  known?: ArrayLike<number>;
+  /** Of every cell of the tile the colour that it was painted in last time, 0 where it was not: then it is found again. */
+  colors?: Uint32Array;
 }
 
 export interface Pixels {
@@ -82,14 +93,16 @@ export function edgesIn(
   );
 }
 
+const all = (tile: Tile): Part => ({ rows: [0, tile.rows], cols: [0, tile.cols] });
+
 /** The largest size of each row (NaN and infinity aside): what a row is measured against when every row has its own scale. */
-export function rowMaxima(tile: Tile, causal: boolean): Float64Array {
-  const maxima = new Float64Array(tile.rows);
-  for (let r = 0; r < tile.rows; r++) {
-    const last = causal ? lastColumn(tile, r) : tile.cols - 1;
-    for (let c = 0; c <= last; c++) {
+export function rowMaxima(tile: Tile, causal: boolean, { rows, cols } = all(tile)): Float64Array {
+  const maxima = new Float64Array(rows[1] - rows[0]);
+  for (let r = rows[0]; r < rows[1]; r++) {
+    const last = Math.min(causal ? lastColumn(tile, r) : tile.cols, cols[1] - 1);
+    for (let c = cols[0]; c <= last; c++) {
       const size = Math.abs(tile.values[r * tile.cols + c]);
-      if (size > maxima[r] && size < Infinity) maxima[r] = size;
+      if (size > maxima[r - rows[0]] && size < Infinity) maxima[r - rows[0]] = size;
     }
   }
   return maxima;
@@ -100,18 +113,16 @@ export function scaled(value: number, perRow: boolean, maximum: number): number 
   return perRow ? (maximum > 0 ? value / maximum : value) : value;
 }
 
-/**
- * Paint a tile. What the mask leaves out is not touched: the triangle is its own shape. `known` are the largest sizes of
- * its rows where it is a part of them.
- */
-export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, known?: ArrayLike<number>): void {
+/** Paint a tile, or a part of it. What the mask leaves out is not touched: the triangle is its own shape. */
+export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, part: Part = all(tile)): void {
   const { lut: table, plate } = look.palette;
-  const maxima = known ?? (look.perRow || look.padding ? rowMaxima(tile, look.causal) : undefined);
-  const line = new Uint32Array(cells.x[tile.cols]);
+  const { rows, cols, colors } = part;
+  const maxima = part.known ?? (look.perRow || look.padding ? rowMaxima(tile, look.causal, part) : undefined);
+  const line = new Uint32Array(cells.x[cols[1]]);
   const [at, [least, most]] = [positions(look.scale), within(look.scale)];
-  for (let r = 0; r < tile.rows; r++) {
-    const last = look.causal ? lastColumn(tile, r) : tile.cols - 1;
-    const first = look.window === undefined ? 0 : firstColumn(tile, r, look.window);
+  for (let r = rows[0]; r < rows[1]; r++) {
+    const last = Math.min(look.causal ? lastColumn(tile, r) : tile.cols, cols[1] - 1);
+    const first = Math.max(look.window === undefined ? 0 : firstColumn(tile, r, look.window), cols[0]);
     const [top, bottom] = [cells.y[r], cells.y[r + 1] - cells.gap];
     if (last < first || bottom <= top) continue;
     if (look.gone && marked(look.gone, tile.origin.query + r * tile.step, tile.step)) {
@@ -122,13 +133,17 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, know
     }
     const special: number[] = [];
     const small: [column: number, color: number][] = [];
-    const maximum = maxima?.[r] ?? 0;
-    for (let c = first, x = cells.x[first]; c <= last; c++) {
-      const value = scaled(tile.values[r * tile.cols + c], look.perRow, maximum);
+    const maximum = maxima?.[r - rows[0]] ?? 0;
+    for (let c = first, i = r * tile.cols + c, x = cells.x[first]; c <= last; c++, i++) {
+      const value = scaled(tile.values[i], look.perRow, maximum);
       const end = cells.x[c + 1] - cells.gap;
       // Also false where it is not a number.
       if (!(value >= least && value <= most)) special.push(c);
-      const color = value !== value ? plate : table.packed[indexAt(at(value))];
+      let color = colors ? colors[i] : 0;
+      if (!color) {
+        color = value !== value ? plate : table.packed[indexAt(at(value))];
+        if (colors) colors[i] = color;
+      }
       for (; x < end; x++) line[x] = color;
       x = cells.x[c + 1];
     }
@@ -147,7 +162,8 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, know
     const drawn = line.subarray(left, right);
     for (let y = top; y < bottom; y++) pixels.data.set(drawn, y * pixels.width + left);
     for (const [c, color] of small) inner(pixels, cells.x[c], cells.x[c + 1] - cells.gap, top, bottom, color);
-    if (look.padding && maxima![r] === 0 && !special.length) dots(pixels, left, right, top, bottom, cells, look);
+    if (look.padding && maxima![r - rows[0]] === 0 && !special.length)
+      dots(pixels, left, right, top, bottom, cells, look);
     for (const c of special) {
       const box = [cells.x[c], Math.max(cells.x[c] + 1, cells.x[c + 1] - cells.gap), top, bottom] as const;
       if (Number.isNaN(tile.values[r * tile.cols + c])) hatch(pixels, ...box, cells, look);

@@ -282,6 +282,15 @@ export function labelsOf(count: number, pitch: number, pointed: number[], strong
   }));
 }
 
+/** Labels, of which those that are as they were before are the same objects: what draws them is not visited. */
+export function unchanged(before: Shown[], now: Shown[]): Shown[] {
+  const known = new Map(before.map((label) => [label.index, label]));
+  return now.map((label) => {
+    const old = known.get(label.index);
+    return old?.strong === label.strong ? old : label;
+  });
+}
+
 /** The positions of a line whose weight is at least `limit` in size. */
 export function strongIn(line: Line | undefined, limit: number): Set<number> {
   const found = new Set<number>();
