@@ -164,8 +164,14 @@ test('a layer is clicked by its name; the list has the largest change first', as
 });
 
 function kernel() {
-  const asked: { sites: string[]; mode: string; answer(thumbs?: NdArray[]): void; fail(message: string): void }[] = [];
-  const ask = (_view: string, name: string, args: unknown) =>
+  const asked: {
+    sites: string[];
+    mode: string;
+    how: unknown;
+    answer(thumbs?: NdArray[]): void;
+    fail(message: string): void;
+  }[] = [];
+  const ask = (_view: string, name: string, args: unknown, how?: unknown) =>
     new Promise((resolve, reject) => {
       if (name !== 'run') return;
       const { sites, mode } = args as { sites: string[]; mode: string };
@@ -175,6 +181,7 @@ function kernel() {
       asked.push({
         sites,
         mode,
+        how,
         answer: (thumbs = []) =>
           resolve({ value: { entries: [entry(key)], patterns: [thumbs.length > 0] }, arrays: [...found, ...thumbs] }),
         fail: (message) => reject(new Error(message)),
@@ -244,6 +251,49 @@ test('a run that was made while nobody asked is shown with its own thumbnails, w
     return canvas.getContext('2d')!.getImageData(2, canvas.height - 3, 1, 1).data[0];
   };
   await vi.waitFor(() => expect(corner('L0H1')).toBeLessThan(corner('L0H0')));
+});
+
+test('live, the run of a part that the pointer rests on is made before the click, and nothing is shown of it', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  const point = (site: string) => head(site).dispatchEvent(new PointerEvent('pointerover', { bubbles: true }));
+  const rested = () => new Promise((done) => setTimeout(done, 120));
+  point('L0H0');
+  point('L0H1'); // passed over the first one
+  await rested();
+  expect(asked.map(({ sites, mode, how }) => [sites, mode, how])).toEqual([
+    [['L0H1'], 'zero', { channel: 'ready', background: true }],
+  ]);
+  asked[0].answer();
+  await rested();
+  expect(badge()).toBeUndefined();
+  head('L0H1').click();
+  await tick();
+  expect(badge()).toBe('edited: L0H1 → zero');
+  point('L0H1'); // a click would undo it
+  await rested();
+  expect(asked).toHaveLength(1);
+
+  head('L0H0').focus();
+  await rested();
+  expect(asked[1].sites).toEqual(['L0H0']);
+  asked[1].fail('MemoryError'); // nobody asked: a click does, and is told
+  await rested();
+  expect(root.querySelector('[role=alert]')).toBeNull();
+  head('L0H0').click();
+  await vi.waitFor(() => expect(asked).toHaveLength(3));
+  asked[2].fail('MemoryError');
+  await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('MemoryError'));
+});
+
+test('live, a run that takes long is made on a click only', async () => {
+  const { asked, ask } = kernel();
+  const clean = runs(['']);
+  clean.entries[0].took = 2000;
+  await show(ask, { clean });
+  head('L0H0').dispatchEvent(new PointerEvent('pointerover', { bubbles: true }));
+  await new Promise((done) => setTimeout(done, 120));
+  expect(asked).toHaveLength(0);
 });
 
 test('a scan that fails says so below the list, and a click goes on', async () => {

@@ -2,8 +2,8 @@
 
 Typing, in JupyterLab: from the key press to the first frame after the recoloured text is painted, beside what the function
 and the forward pass in it took; twenty characters typed fast; a thousand random edits, after each of which the picture is
-read. Bench: from the click to the painted run, in JupyterLab (no edit has been run before, and none is clicked twice) and in
-a file. The wait for the next frame, of 60 a second, is part of all of it.
+read. Bench: from the click to the painted run, in JupyterLab (no edit has been run before, and none is clicked twice: first
+by a script out of the blue, then with the pointer resting on a part for 150 ms before) and in a file. The wait for the next frame, of 60 a second, is part of all of it.
 """
 
 from __future__ import annotations
@@ -73,12 +73,16 @@ WATCH = (
 }"""
 )
 # Clicks a part and waits, frame by frame, until the title says that it is changed; until that is painted.
-CLICK = """async (host, name) => {
+CLICK = """async (host, [name, rest]) => {
   const root = host.shadowRoot;
   const named = (b) => (b.ariaLabel ?? b.querySelector('.name')?.textContent ?? b.textContent).trim() === name;
   const button = [...root.querySelectorAll('button.head, button.layer, .parts button, .neurons button')].find(named);
   const said = () => root.querySelector('h3 .edit')?.textContent ?? '';
   const before = said();
+  if (rest) {
+    button.dispatchEvent(new PointerEvent('pointerover', {bubbles: true}));
+    await new Promise((done) => setTimeout(done, rest));
+  }
   const began = performance.now();
   button.click();
   while (said() === before) await new Promise(requestAnimationFrame);
@@ -181,7 +185,13 @@ def clicks_live(nb: Notebook) -> None:
     nb.page.wait_for_timeout(1000)
     totals = []
     for part in PARTS:
-        totals.append(figure.evaluate(CLICK, part))
+        totals.append(figure.evaluate(CLICK, [part, 0]))
+        nb.page.wait_for_timeout(150)
+    figure.get_by_role("button", name="mean", exact=True).click()
+    nb.page.wait_for_timeout(500)
+    pointed = []
+    for part in PARTS[:-1]:  # the last one is changed already
+        pointed.append(figure.evaluate(CLICK, [part, 150]))
         nb.page.wait_for_timeout(150)
     asked = (
         "view.answer('0', 'run', {'sites': [part], 'mode': 'zero'})[0]['entries'][0]['took']"  # those that were made
@@ -190,9 +200,10 @@ def clicks_live(nb: Notebook) -> None:
     passes = json.loads(nb.python("print([forward(text) for _ in range(20)])"))
     nb.python(REGISTER)
     middle("there and back in this host, with nothing to do", nb.page.evaluate(ECHO))
-    middle("click to redrawn, live", totals)
+    middle("click to redrawn, live, with the pointer at rest there before", pointed)
+    middle("click to redrawn, live, out of the blue", totals)
     middle("  of it the run (trace with the edit, what each part adds)", json.loads(runs))
-    again = asked.replace("zero", "mean")  # not run yet
+    again = asked.replace("zero", "resample")  # not run yet
     lines = ["spent = []", f"for part in {PARTS!r}:", "    began = time.thread_time()", f"    {again}"]
     code = "\n".join([*lines, "    spent.append(1000 * (time.thread_time() - began))", "print(spent)"])
     middle("  the run's own processor time", json.loads(nb.python(code)))
@@ -213,7 +224,7 @@ def clicks_in_a_file(browser: Browser, folder: Path) -> None:
     taken = []
     for _ in range(3):
         for part in PARTS:
-            taken.append(host.evaluate(CLICK, part))
+            taken.append(host.evaluate(CLICK, [part, 0]))
             page.wait_for_timeout(100)
     middle("click to redrawn, in a file: the first of each", taken[: len(PARTS)])
     middle("click to redrawn, in a file: again", taken[len(PARTS) :])
@@ -225,7 +236,7 @@ def work_of_click(page: Page, host: Locator, part: str) -> float:
     """Milliseconds of the main thread's own clock that a click costs until the page is quiet."""
 
     def act() -> None:
-        host.evaluate(CLICK, part)
+        host.evaluate(CLICK, [part, 0])
         page.evaluate(QUIET)
 
     return sum(e["tdur"] for e in traced(page, act) if e["name"] == "RunTask" and "tdur" in e) / 1000
