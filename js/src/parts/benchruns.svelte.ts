@@ -1,0 +1,199 @@
+/** The runs of a lab bench: which are known, which one is shown, what the kernel is asked for and when. */
+import { untrack } from 'svelte';
+import { Superseded } from '../backend';
+import type { Figure } from '../figure.svelte';
+import { answered, placeOf, runsOf, type Run, type RunsJson } from './bench';
+
+/** What there is to run: mechviz/bench.py. */
+export interface Runnable {
+  modes: string[];
+  /** How many edits a table has, and whether they take long. */
+  places: number;
+  slow: boolean;
+  clean: RunsJson;
+  table: RunsJson | null;
+  /** What is changed at first. */
+  edit: string | null;
+}
+
+/** Milliseconds that the pointer rests on what will be clicked, and that a run takes which is made before the click. */
+const [RESTED, QUICK] = [60, 250];
+
+/** Made while a component is set up. */
+export class BenchRuns {
+  /** The kind of edit. */
+  mode = $state('zero');
+  /** The sites that are to be changed. */
+  edited = $state.raw<string[]>([]);
+  waiting = $state(false);
+  failed = $state('');
+  /** Edits of the table that were run while nobody waited for another one. */
+  scanned = $state(0);
+  scanning = $state(false);
+  /** Why the rest of the table was not run. */
+  stopped = $state('');
+
+  #figure: Figure;
+  #view: string;
+  #runnable: () => Runnable;
+  #made = $state.raw<Record<string, Run>>({});
+  /** The key of what the picture shows, while what is asked for is on its way. */
+  #shown = $state.raw('');
+  #resting: ReturnType<typeof setTimeout> | undefined;
+  #gone = false;
+
+  constructor(figure: Figure, view: string, runnable: () => Runnable) {
+    [this.#figure, this.#view, this.#runnable] = [figure, view, runnable];
+    const { edit, slow } = untrack(runnable);
+    this.mode = untrack(() => this.modes[0]) ?? 'zero';
+    if (edit) [this.edited, this.#shown] = [[edit], keyOf([edit], 'zero')];
+    $effect(() => {
+      if (figure.live && !slow) untrack(() => void this.scan());
+      return () => {
+        this.#gone = true;
+        this.letRest();
+      };
+    });
+  }
+
+  readonly clean = $derived.by(() => runsOf(this.#runnable().clean)[0]);
+  readonly #table = $derived.by(() => this.#runnable().table);
+  readonly known = $derived.by<Record<string, Run>>(() => ({
+    ...Object.fromEntries((this.#table ? runsOf(this.#table) : []).map((run) => [run.key, run])),
+    ...this.#made,
+  }));
+  readonly modes = $derived.by(() => {
+    const { modes } = this.#runnable();
+    if (this.#figure.live) return modes;
+    return modes.filter((mode) => Object.keys(this.known).some((key) => key.endsWith(` ${mode}`)));
+  });
+  /** The one that is shown. */
+  readonly run = $derived(this.known[this.#shown] ?? this.clean);
+  readonly changed = $derived(this.run !== this.clean);
+  /** The sites that are changed in it, and the kind of edit. */
+  readonly sites = $derived(this.changed ? this.run.key.slice(0, this.run.key.lastIndexOf(' ')).split('+') : []);
+  readonly how = $derived(this.run.key.slice(this.run.key.lastIndexOf(' ') + 1));
+  /** Runs of one site under the kind of edit that is chosen, those that move the logit most first. */
+  readonly ranked = $derived(
+    Object.values(this.known)
+      .filter((one) => one.key.endsWith(` ${this.mode}`) && !one.key.includes('+'))
+      .map((one) => ({ one, site: one.key.split(' ')[0], moved: one.logit - this.clean.logit }))
+      .sort((a, b) => Math.abs(b.moved) - Math.abs(a.moved)),
+  );
+
+  /** Whether a click on a site can show anything. */
+  able(site: string): boolean {
+    return this.#figure.live || keyOf([site], this.mode) in this.known;
+  }
+
+  pick(site: string, add = false): void {
+    const on = this.edited.includes(site);
+    const rest = this.edited.filter((one) => one !== site);
+    if (add && this.#figure.live) this.edited = on ? rest : [...this.edited, site];
+    else this.edited = on && this.edited.length === 1 ? [] : [site];
+    this.#figure.pick(placeOf(this.edited.includes(site) ? site : ''));
+    void this.#follow();
+  }
+
+  turn(how: string): void {
+    this.mode = how;
+    if (this.edited.length) void this.#follow();
+  }
+
+  undo(): void {
+    this.edited = [];
+    void this.#follow();
+  }
+
+  fail(problem: unknown): void {
+    if (!(problem instanceof Superseded)) this.failed = wordsOf(problem);
+  }
+
+  /** Show what is asked for: at once where it is known, else when the kernel has run it; the newest wins. */
+  async #follow(): Promise<void> {
+    const key = keyOf(this.edited, this.mode);
+    this.failed = '';
+    if (!key || this.known[key]?.whole || !this.#figure.live) {
+      this.waiting = false;
+      if (!key || key in this.known) this.#shown = key;
+      return;
+    }
+    this.waiting = true;
+    try {
+      await this.#ask(this.edited);
+    } catch (problem) {
+      if (problem instanceof Superseded) return;
+      if (key === keyOf(this.edited, this.mode)) this.failed = wordsOf(problem);
+    }
+    if (key !== keyOf(this.edited, this.mode)) return; // something else was clicked since
+    this.waiting = false;
+    if (this.known[key]?.whole) this.#shown = key;
+  }
+
+  async #ask(sites: string[], how?: { channel: string; background: boolean }): Promise<void> {
+    const answer = await this.#figure.ask(this.#view, 'run', { sites, mode: this.mode }, how);
+    if (answer) this.#keep(answered(answer.value, answer.arrays, true));
+  }
+
+  /** A scan sends no thumbnails: a run that has them stays. */
+  #keep(runs: Run[]): void {
+    const fresh = runs.filter((one) => !this.known[one.key]?.whole).map((one) => [one.key, one]);
+    this.#made = { ...this.#made, ...Object.fromEntries(fresh) };
+  }
+
+  // --- before anybody asks
+
+  /** The pointer or the focus is on a site, or on none: the next click will be there, so its run is made where that is quick. */
+  rest(site: string | undefined): void {
+    this.letRest();
+    if (!site || !this.#figure.live || this.edited.includes(site)) return;
+    // The very first one may have taken long.
+    const quickest = Math.min(this.clean.took, ...Object.values(this.known).map(({ took }) => took));
+    if (quickest <= QUICK) this.#resting = setTimeout(() => void this.#ready(site), RESTED);
+  }
+
+  letRest(): void {
+    clearTimeout(this.#resting);
+  }
+
+  async #ready(site: string): Promise<void> {
+    if (this.known[keyOf([site], this.mode)]?.whole || this.waiting) return;
+    try {
+      await this.#ask([site], { channel: 'ready', background: true });
+    } catch {
+      // A click asks again, and says what is wrong.
+    }
+  }
+
+  /** All edits of the table, one after the other, while nobody waits for another one. */
+  async scan(): Promise<void> {
+    this.scanning = true;
+    this.stopped = '';
+    try {
+      while (this.scanned < this.#runnable().places && !this.#gone) {
+        if (this.waiting) {
+          await new Promise((done) => setTimeout(done, 30));
+          continue;
+        }
+        const answer = await this.#figure.ask(this.#view, 'scan', { from: this.scanned });
+        if (!answer) break;
+        const runs = answered(answer.value, answer.arrays, false);
+        this.#keep(runs.filter((one) => !(one.key in this.known)));
+        this.scanned += Math.max(1, runs.length);
+      }
+    } catch (problem) {
+      // The list is as long as it got, and a click goes on from there.
+      if (!(problem instanceof Superseded)) this.stopped = wordsOf(problem);
+    }
+    this.scanning = false;
+  }
+}
+
+/** "L1H0+L0.mlp zero"; "" where nothing is changed. */
+export function keyOf(sites: string[], mode: string): string {
+  return sites.length ? `${sites.join('+')} ${mode}` : '';
+}
+
+function wordsOf(problem: unknown): string {
+  return problem instanceof Error ? problem.message : String(problem);
+}
