@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ._difference import Difference
+from ._difference_pool import furthest_in_cells, is_factored
 from ._factored import BLOCK, Factored
 from ._factored_pool import largest_in_cells
 from .arrays import to_numpy
@@ -153,13 +155,19 @@ class Reading:
     def _pool(self, out: np.ndarray, rows: slice, cols: np.ndarray, rule: Rule) -> Iterator[None]:
         """Fill in each query by itself, its keys pooled, ``[query, col]``, a little at a time."""
         pattern, head = self.heads[0]
-        plain = self.columns is None or bool((self.columns >= 0).all())
-        if rule == "max" and len(self.heads) == 1 and plain and type(pattern) is Factored:
-            yield from largest_in_cells(out, pattern, head, rows, cols, _of(self.columns, 0, slice(None)))
-            down = _down(_of(self.rows, 0, rows))
-            if down is not None:
-                out *= down.astype(np.float32)
-            return
+        own = _of(self.columns, 0, slice(None))
+        if rule == "max" and len(self.heads) == 1:
+            factors: Iterator[None] | None = None
+            if type(pattern) is Factored and (own is None or bool((own >= 0).all())):
+                factors = largest_in_cells(out, pattern, head, rows, cols, own)
+            elif type(pattern) is Difference and is_factored(pattern):
+                factors = furthest_in_cells(out, pattern, head, rows, cols, own)
+            if factors is not None:
+                yield from factors
+                down = _down(_of(self.rows, 0, rows))
+                if down is not None:
+                    out *= down.astype(np.float32)
+                return
         left = 0
         while left < len(cols) - 1:
             right = max(left + 1, int(np.searchsorted(cols, cols[left] + KEYS, side="right")) - 1)

@@ -44,6 +44,7 @@ PYTHON_FLOORS = [
         "pattern",
         "_as_array",
         "_difference",
+        "_difference_pool",
         "_factored",
         "_factor_pack",
         "_factored_pool",

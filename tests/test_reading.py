@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mechviz._difference_pool as difference_pool
 import mechviz._factored as factored
 import mechviz._factored_pool as factored_pool
 from mechviz._reading import Reading, steps
@@ -28,6 +29,7 @@ RULES = {
 def blocks(request, monkeypatch):
     monkeypatch.setattr(factored, "BLOCK", request.param[0])
     monkeypatch.setattr(factored_pool, "BLOCK", request.param[0])
+    monkeypatch.setattr(difference_pool, "BLOCK", request.param[0])
     monkeypatch.setattr(factored, "KEY_BLOCK", request.param[1])
     monkeypatch.setattr("mechviz._reading.BLOCK", request.param[0])
     monkeypatch.setattr("mechviz._reading.BYTES", 4 * request.param[0] * N)
@@ -91,6 +93,36 @@ def test_factors_apply_before_heads_are_combined_and_cells_pooled(pooling, combi
     np.testing.assert_allclose(
         alone.tile(*CUTS["words"], pooling), by_hand(each[1], *CUTS["words"], pooling), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("weighed", [False, True])
+def test_a_difference_of_factors_is_pooled_without_its_weights(rule, cut, weighed, monkeypatch):
+    a, b = factors(1, **rule), factors(2, **rule)
+    columns = np.random.default_rng(3).normal(size=(1, N)).astype(np.float32) if weighed else None
+    reading = Reading([(a - b, 1)], columns)
+    whole = (a.head(1) - b.head(1)) * (1 if columns is None else columns)
+    fresh = Reading([(factors(1, **rule) - factors(2, **rule), 1)], columns)  # whose normalisers are not known yet
+    monkeypatch.setattr(Reading, "weights", None)  # it is not asked
+    expected = by_hand(whole, *cut, "max")
+    for read in (fresh, fresh, reading):
+        np.testing.assert_allclose(read.tile(*cut), expected, atol=1e-6)
+
+
+def test_differences_of_other_rules_and_of_arrays_have_the_same_cells():
+    cut = CUTS["words"]
+    a = factors(1)
+    for b in (factors(2, window=6), factors(2, causal=False), Dense(factors(2).dense())):
+        expected = by_hand(a.head(0) - b.head(0), *cut, "max")
+        np.testing.assert_allclose(Reading([(a - b, 0)]).tile(*cut), expected, atol=1e-6)
+
+
+def test_what_is_no_number_wins_in_a_difference_too():
+    a, b = factors(1), factors(2)
+    b.keys[0, 7] = np.nan
+    cells = Reading([(a - b, 0)]).tile(steps(0, N, 1), steps(0, N, 4))
+    assert np.isnan(cells[7:]).any(axis=1).all() and np.isfinite(cells[:7]).all()
 
 
 def test_visible_mass_renormalises():
