@@ -235,6 +235,10 @@ test('words and hidden tokens are drawn as they are read', async () => {
   await userEvent.keyboard('wxx'); // of tokens again, and without the first
   const left = row.slice(1).map((value) => (value / (1 - row[0])).toFixed(4));
   await vi.waitFor(() => expect(texts('.number').sort()).toEqual(left.sort()));
+  // The first token reads nothing else: it has no lines on either side, and says so by its colour.
+  expect(texts('.label.out')).toEqual(['BOS', 'BOS']);
+  const [out, other] = ['.label.out', '.label:not(.out, .strong)'].map((name) => lines().querySelector(name)!);
+  expect(getComputedStyle(out).fill).not.toBe(getComputedStyle(other).fill);
 });
 
 test('differences have lines of two colours, by their size', async () => {
