@@ -14,7 +14,9 @@ _ONE_SLACK = 1e-4  # a softmax may come out a rounding above 1
 
 
 class Subtractable:
-    """What can be taken from another pattern with ``-``."""
+    """What can be taken from another pattern with ``-``, and knows its layer where a model's stack made it."""
+
+    layer: int | None = None
 
     def __sub__(self, other: Any) -> Difference:
         return Difference(self, other) if _is_pattern(other) else NotImplemented
@@ -52,6 +54,8 @@ class Difference(Subtractable):
         self.shape: tuple[int, int, int] = mine
         self.causal: bool = a.causal and b.causal
         self.names: tuple[str, ...] | None = a.names if a.names == b.names else None
+        mine_of, other_of = (getattr(x, "layer", None) for x in (a, b))
+        self.layer = mine_of if mine_of == other_of else None
 
     @property
     def group(self) -> int:

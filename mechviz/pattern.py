@@ -7,6 +7,7 @@ text. "Query" is the destination, "key" the source. Here it is numpy; `mechviz.m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -130,6 +131,21 @@ class Dense(ArrayPattern):
     array: np.ndarray
 
 
+def own_layers(patterns: Any) -> list[int]:
+    """The true numbers of layers that were taken out of a model's stack, one or a list; [] where any has none."""
+    given = patterns if isinstance(patterns, list | tuple) else [patterns]
+    found = [item.layer for item in given if isinstance(item, Subtractable) and item.layer is not None]
+    return found if len(set(found)) == len(given) else []
+
+
+def _numbered(make: Callable[[], Pattern], layer: int) -> Pattern:
+    """A pattern that a stack makes keeps its layer's number when it is taken out: ``mv.attention(tokens, stack[5])``."""
+    pattern = make()
+    if isinstance(pattern, Subtractable):
+        pattern.layer = layer
+    return pattern
+
+
 class PatternStack(Layered[Pattern]):
     """The patterns of a model's layers, found by the layers' true numbers.
 
@@ -164,7 +180,10 @@ class PatternStack(Layered[Pattern]):
     ) -> None:
         self.behind = behind
         items = patterns if isinstance(patterns, Mapping) else dict(enumerate(patterns))
-        made = {layer: (lambda item=item: item) if isinstance(item, Pattern) else item for layer, item in items.items()}
+        made = {
+            layer: (lambda item=item: item) if isinstance(item, Pattern) else partial(_numbered, item, layer)
+            for layer, item in items.items()
+        }
         super().__init__(made, name="attention pattern", missing=missing, keep=True)
 
     def __sub__(self, other: Any) -> PatternStack:

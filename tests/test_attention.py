@@ -166,6 +166,21 @@ def test_true_numbers_and_names():
     assert props(named)["open"] == 4
 
 
+def test_layers_taken_out_of_a_stack_keep_their_numbers():
+    made = {layer: lambda: Dense(PATTERN[0]) for layer in (4, 7)}  # as traces make theirs, when they are asked
+    stack = PatternStack(made)
+    one = mv.attention(WORDS, stack[7])
+    assert [head["name"] for head in props(one)["heads"]] == ["L7H0", "L7H1", "L7H2"]
+    assert {head["layer"] for head in props(one)["heads"]} == {7}
+    assert props(mv.attention(WORDS, [stack[7], stack[4]]))["heads"][3]["name"] == "L4H0"
+    assert props(mv.attention(WORDS, stack[7] - PatternStack(made)[7]))["heads"][0]["name"] == "L7H0"
+    assert props(mv.attention(WORDS, stack[7] - stack[4]))["heads"][0]["name"] == "H0"  # of neither
+    assert props(mv.attention(WORDS, stack[7], layers=[5]))["heads"][0]["name"] == "L5H0"
+    own = PATTERN[0].copy()
+    given = Dense(own)
+    assert PatternStack([Dense(own), given])[1].layer is None  # a pattern of the caller's is left as it is
+
+
 @pytest.mark.parametrize(("head", "index"), [(None, 0), ("L1H2", 5), (mv.Head(1, 0), 3), ("1.1", 4)])
 def test_head_opens_one(head, index):
     assert props(mv.attention(WORDS, PATTERN, head=head))["open"] == index
@@ -554,6 +569,20 @@ def test_statistics_of_known_heads():
 def test_statistics_need_probabilities_and_rows():
     assert props(mv.attention(["a", "b", "c"], np.full((3, 3), 2.0)))["scores"] is None
     assert np.isnan(statistics(np.zeros((3, 3)), causal=True)).all()
+
+
+def test_rows_that_are_nan_throughout_are_undefined_and_leave_the_rest_as_it_is():
+    """A softmax over nothing, as rows of padding on the left come out of it: torch fills the whole row."""
+    padded = PATTERN.copy()
+    padded[:, 1, :2] = np.nan
+    got = props(mv.attention(WORDS, padded))
+    assert got["causal"] is True and got["quantity"] == "attention probability"
+    assert [head["nan"] for head in got["heads"]] == [0, 3, 0, 0, 3, 0]  # 1 + 2 cells that the mask leaves
+    found = decoded(got["scores"]["values"])[0, 1, [SCORES.index(name) for name in STATISTICS]]
+    # By hand rows of zeros do not count either.
+    np.testing.assert_allclose(found, by_hand(np.nan_to_num(padded[0, 1]), causal=True), rtol=1e-6)
+    padded[0, 0, 3, 1] = np.nan  # one cell is no row
+    assert props(mv.attention(WORDS, padded))["scores"] is None
 
 
 def test_float16_rows_are_summed_without_overflow():

@@ -158,9 +158,20 @@ def test_what_needs_tokens_is_nan_without_them_and_what_needs_one_text_across_tw
     np.testing.assert_allclose(cross.entropy, np.log(5))
 
 
+def test_a_layer_taken_out_of_a_stack_keeps_its_number():
+    stack = PatternStack({3: lambda: Dense(softmax(2, 5)), 8: lambda: Dense(softmax(2, 5))})
+    assert head_scores(stack[8]).layers == (8,)
+    assert head_scores([stack[8], stack[3]]).layers == (3, 8)
+    assert head_scores(Dense(softmax(2, 5))).layers == (0,)
+
+
 def test_wrong_input():
     with pytest.raises(ValueError, match=r"patterns must have shape .*; got \(2, 2\)"):
         head_scores(np.eye(2))
+    with pytest.raises(TypeError, match=r"arguments swapped\? head_scores\(patterns, tokens\)"):
+        head_scores(as_tokens(["a", "b"]), softmax(1, 2))
+    with pytest.raises(TypeError, match="got patterns=list and tokens=ndarray: arguments swapped"):
+        head_scores(["a", "b"], softmax(1, 2))
     with pytest.raises(ValueError, match="tokens"):
         head_scores(softmax(1, 4), ["a", "b"])
 

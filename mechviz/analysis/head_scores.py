@@ -11,9 +11,9 @@ import numpy as np
 from mechviz import _head_scores
 from mechviz._plotly_maps import matrix
 from mechviz.arrays import to_numpy
-from mechviz.pattern import Dense, Pattern, PatternStack
+from mechviz.pattern import Dense, Pattern, PatternStack, own_layers
 from mechviz.sites import Head
-from mechviz.text import as_tokens
+from mechviz.text import Tokens, as_tokens
 
 # Of scores that are no weights, which lie between 0 and 1.
 _UNITS = {"entropy": "nats", "distance": "tokens", "patch_distance": "patches"}
@@ -135,6 +135,12 @@ def head_scores(
     """
     if queries is not None and (isinstance(queries, bool) or not hasattr(queries, "__index__") or queries < 1):
         raise ValueError(f"queries must be a whole number of at least 1; got {queries!r}")
+    words = isinstance(patterns, list | tuple) and patterns and all(isinstance(item, str) for item in patterns)
+    if words or isinstance(patterns, Tokens) or isinstance(tokens, Pattern | PatternStack):
+        raise TypeError(
+            f"patterns come before tokens; got patterns={type(patterns).__name__} and tokens={type(tokens).__name__}: "
+            "arguments swapped? head_scores(patterns, tokens)"
+        )
     stack = _stack(patterns)
     read = dict(stack.items())
     most = max((pattern.shape[0] for pattern in read.values()), default=0)
@@ -156,10 +162,9 @@ def head_scores(
 def _stack(patterns: Any) -> PatternStack:
     if isinstance(patterns, PatternStack):
         return patterns
-    if isinstance(patterns, Pattern):
-        return PatternStack([patterns])
-    if isinstance(patterns, Sequence) and patterns and all(isinstance(item, Pattern) for item in patterns):
-        return PatternStack(list(patterns))
+    given = [patterns] if isinstance(patterns, Pattern) else patterns
+    if isinstance(given, Sequence) and given and all(isinstance(item, Pattern) for item in given):
+        return PatternStack(dict(zip(own_layers(given) or range(len(given)), given, strict=True)))
     array = to_numpy(patterns, name="patterns")
     if array.ndim not in (3, 4):
         raise ValueError(f"patterns must have shape (head, query, key) or (layer, head, query, key); got {array.shape}")

@@ -26,8 +26,9 @@ class Summary:
         high: Largest finite weight.
         peak: Largest size of a finite weight; under a causal mask the first query, which has only itself to read, aside.
         finite: No weight is NaN or infinite.
+        defined: The same, but for rows that are NaN throughout: a softmax over nothing, as of padding.
         nan: How many weights are NaN.
-        row_sums: Smallest and largest sum of a row.
+        row_sums: Smallest and largest sum of a row that is not NaN throughout.
         thumb: The head, pooled to a thumbnail.
     """
 
@@ -38,11 +39,12 @@ class Summary:
     nan: int
     row_sums: tuple[float, float]
     thumb: np.ndarray
+    defined: bool = True
 
     @property
     def probabilities(self) -> bool:
         """Whether its rows can be probabilities: within 0 … 1, with sums of at most 1."""
-        within = self.finite and self.low >= 0 and self.high <= 1 + _ONE_SLACK
+        within = self.defined and self.low >= 0 and self.high <= 1 + _ONE_SLACK
         return within and self.row_sums[1] <= 1 + _ROW_SLACK
 
 
@@ -67,18 +69,21 @@ def summarise(weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None
     weights = weights.astype(np.float32, copy=False) if weights.dtype.itemsize < 4 else weights
     low, high = float(weights.min()), float(weights.max())
     finite = bool(np.isfinite(low) and np.isfinite(high))
-    nan = 0
+    nan, defined, rows = 0, True, weights
     if not finite:
         numbers = weights[np.isfinite(weights)]
         low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
         nan = int(np.isnan(weights).sum())
+        rows = weights[~undefined_rows(weights, causal=causal)]
+        defined = bool(np.isfinite(rows).all())
     with np.errstate(over="ignore", invalid="ignore"):
-        sums = weights.sum(axis=1)
+        sums = rows.sum(axis=1) if len(rows) else np.zeros(1)
     return Summary(
         low=low,
         high=high,
         peak=_peak(weights[1:] if causal and len(weights) > 1 else weights, finite),
         finite=finite,
+        defined=defined,
         nan=nan,
         row_sums=(float(sums.min()), float(sums.max())),
         # Zeros above the diagonal are larger than no weight of 0 or more.
@@ -89,6 +94,12 @@ def summarise(weights: np.ndarray, *, causal: bool, thumb: int, rule: str | None
 def _peak(weights: np.ndarray, finite: bool) -> float:
     numbers = weights if finite else weights[np.isfinite(weights)]
     return float(max(numbers.max(), -numbers.min())) if numbers.size else 0.0
+
+
+def undefined_rows(weights: np.ndarray, *, causal: bool) -> np.ndarray:
+    """Which rows of ``[query, key]`` are NaN throughout; under a causal mask at key <= query."""
+    missing = np.isnan(weights)
+    return missing[:, 0] & (missing | ~np.tri(*weights.shape, dtype=bool) if causal else missing).all(axis=1)
 
 
 def above_diagonal(weights: np.ndarray) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ from mechviz.arrays import to_numpy
 from mechviz.pattern import Dense, Factored, Pattern
 from mechviz.sites import Head, parse
 from mechviz.text import visible
-from mechviz.views._head_stats import above_diagonal
+from mechviz.views._head_stats import above_diagonal, undefined_rows
 from mechviz.views._pattern_layers import Layer
 
 # A mask that was added to scores: float16's lowest number and everything below it.
@@ -121,7 +121,9 @@ def is_causal(heads: Sequence[HeadSource], given: bool | None, *, same_tokens: b
 
 
 def _is_masked(weights: np.ndarray) -> bool:
-    """Whether all that lies above the diagonal is zero, or all is the number of a mask."""
+    """Whether all that lies above the diagonal is zero, or all is the number of a mask; rows of NaN say nothing."""
+    if np.isnan(weights[:, 0]).any():
+        weights = np.where(undefined_rows(weights, causal=False)[:, None], 0, weights)
     return not any(part.any() for part in above_diagonal(weights)) or all(
         (part <= _MASK).all() for part in above_diagonal(weights)
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from mechviz._sink import SinkColumn, has_sink
 from mechviz.arrays import to_numpy
-from mechviz.pattern import Dense, Difference, Factored, Pattern, PatternStack
+from mechviz.pattern import Dense, Difference, Factored, Pattern, PatternStack, own_layers
 from mechviz.text import Tokens
 from mechviz.views._cell_products import factored, why_none
 
@@ -76,7 +76,8 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
             raise ValueError(f"pattern must hold at least one layer; got none{f' ({reasons})' if reasons else ''}")
     else:
         patterns = [pattern] if isinstance(pattern, Pattern) else [Dense(a, causal=False) for a in _arrays(pattern)]
-        own = [None] if len(patterns) == 1 else range(len(patterns))
+        known = own_layers(pattern)
+        own = known or ([None] if len(patterns) == 1 else range(len(patterns)))
     groups = [getattr(p, "group", 1) for p in patterns]
     windows = [_window(p) for p in patterns]
     differences = [_difference(p) for p in patterns]
