@@ -122,6 +122,7 @@ const said = () => plain(readout().querySelector('.head'));
 const rows = () => [...readout().querySelectorAll('tr')].map(plain).filter(Boolean);
 const legend = () => plain(root.querySelector('figcaption'));
 const note = () => plain(root.querySelector('.note'));
+const gridSaid = () => plain(root.querySelector('.side .said, .across .said') ?? document.createElement('p'));
 const bar = () => root.querySelector('[aria-label="how weights are read"]')!;
 const token = (i: number) => root.querySelector<HTMLElement>(`.text [data-i="${i}"]`)!;
 const settled = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
@@ -153,6 +154,7 @@ test('one key weighs attention with what keys carry: numbers, scale and words fo
   expect(said()).toBe('·and 4 reads from BOS 0 2.0000 rank 1 of 5');
   expect(rows()).toEqual(['BOS 0 2.0000', '·and 4 0.6000', '·Ma 2 0.4000', 'When 1 0.1000', 'ry 3 0.0500']);
   expect(plain(readout().querySelector('p'))).toBe('attention probability × ‖value norm‖');
+  expect(gridSaid()).toBe('thumbnails: weights as they are, token by token, full = 1');
   // The end of the scale is the largest of the head: 1 × 5.
   expect(plain(root.querySelector('figure svg'))).toMatch(/5$/);
   expect(cell(4, 0)).toEqual(color(2 / 5));
@@ -330,10 +332,12 @@ test('the end of the scale is set in the picture, which says what lies beyond', 
   await vi.waitFor(() => expect(plain(root.querySelector('figure svg'))).toMatch(/0\.5$/));
   expect(cell(2, 2)).toEqual(color(0.3 / 0.5));
   expect(note()).toContain('4 drawn cells beyond 0.5');
+  expect(gridSaid()).toBe('thumbnails, full = 1'); // theirs is another scale than that of the bar
   expect(root.querySelector('figure path')).not.toBeNull();
   await userEvent.fill(field, '');
   await userEvent.keyboard('{Enter}');
   await vi.waitFor(() => expect(cell(2, 2)).toEqual(color(0.3)));
+  expect(gridSaid()).toBe('');
 });
 
 test('more units than a page can hold are not merged, and it says so', async () => {
