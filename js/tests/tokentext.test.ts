@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Lut, Rgb } from '../src/color';
-import { blocksOf, fillsFor } from '../src/parts/tokentext';
+import { BlockElements } from '../src/parts/tokenblock';
+import { blocksOf, fillsFor, type TokenFill } from '../src/parts/tokentext';
 import type { TokensJson } from '../src/views/types';
 
 /** Tokens of whole characters; with `piece`, of parts of one. */
@@ -113,4 +114,47 @@ test('fills: colour by place, a mark for what does not fit, a hatch for NaN, tex
     ['rgb(255 255 255)', 'below'],
   ]);
   expect(fills.map((fill) => fill.color).slice(0, 3)).toEqual(['rgb(20 20 20)', 'rgb(255 255 255)', 'rgb(0 0 0)']);
+});
+
+test('after any fills that came before, a token looks as if these were its first; what stays the same is not written', async () => {
+  const text = ['é', '', ' ran'];
+  const given = words(text, { label: text, group: [0, 0, 2], piece: ['C3', 'A9', ''] });
+  const [block] = blocksOf(given, false);
+  const fill = (background: string, color: string, mark?: TokenFill['mark']): TokenFill => ({
+    background,
+    color,
+    mark,
+  });
+  const kinds = [
+    fill('rgb(1, 2, 3)', 'rgb(0, 0, 0)'),
+    fill('rgb(1, 2, 3)', 'rgb(255, 255, 255)', 'above'),
+    fill('rgb(4, 5, 6)', 'rgb(255, 255, 255)', 'above'),
+    fill('transparent', 'rgb(0, 0, 0)', 'nan'),
+    null,
+    undefined,
+  ];
+  const all = (kind: TokenFill | null | undefined) => (kind === undefined ? undefined : text.map(() => kind));
+  const html = (elements: BlockElements) => {
+    const box = document.createElement('div');
+    box.append(...elements.nodes.map((node) => node.cloneNode(true)));
+    for (const element of box.querySelectorAll('[style=""]')) element.removeAttribute('style');
+    return box.innerHTML;
+  };
+  for (const from of kinds) {
+    for (const to of kinds) {
+      const elements = new BlockElements(block, given.label, all(from));
+      elements.fill(all(to));
+      expect(html(elements)).toBe(html(new BlockElements(block, given.label, all(to))));
+    }
+  }
+
+  const elements = new BlockElements(block, given.label, all(kinds[0]));
+  const written: string[] = [];
+  const watch = new MutationObserver((changes) => written.push(...changes.map((change) => change.attributeName!)));
+  for (const node of elements.nodes) watch.observe(node, { attributes: true, subtree: true });
+  elements.fill(all({ ...kinds[0]!, background: 'rgb(7, 8, 9)' }));
+  await Promise.resolve();
+  // Three grounds: neither a class nor a colour of letters.
+  expect(written).toEqual(['style', 'style', 'style']);
+  watch.disconnect();
 });

@@ -195,8 +195,8 @@ export class OpenHead {
   #ask(): (() => void) | undefined {
     // Along a row the question stays the same, and is asked once.
     const [question, pattern] = [this.#question, this.pattern];
-    const { figure, view, heads, combine, direction, subjects } = untrack(this.#asked);
-    const carried = untrack(() => this.#carried);
+    const { figure, view, heads, combine } = untrack(this.#asked);
+    const [carried, [direction, subjects]] = untrack(() => [this.#carried, this.#line]);
     if (!this.#plain || !figure.live || !pattern || pattern.precision === 'exact' || !carried) return;
     const told = this.#tell((on) => (this.#late = on), LATE);
     const which = heads.length > 1 ? { heads, combine } : { head: heads[0] };

@@ -18,6 +18,8 @@ interface Filled {
   state: number;
   /** On the plate, of which kind. */
   plain?: string;
+  /** What its class says of the fill. */
+  kind: string;
 }
 
 export class BlockElements {
@@ -56,11 +58,14 @@ export class BlockElements {
       const fill = fills?.[filled.position];
       const plain = !fills && filled.ground ? (filled.position % 2 ? ' odd' : ' even') : '';
       if (filled.shown === fill && filled.plain === plain) continue;
-      filled.shown = fill;
-      filled.plain = plain;
-      filled.element.className = filled.classes + (fill?.mark ? ` ${fill.mark}` : plain);
-      if (filled.ground) filled.element.style.backgroundColor = fill?.background ?? '';
-      filled.element.style.color = fill?.color ?? '';
+      const { element, shown } = filled;
+      // Written only where it is another one: a class that is set is looked up in all rules again.
+      const kind = fill?.mark ? ` ${fill.mark}` : plain;
+      if (kind !== filled.kind) element.className = filled.classes + kind;
+      if (filled.ground && fill?.background !== shown?.background)
+        element.style.backgroundColor = fill?.background ?? '';
+      if (fill?.color !== shown?.color) element.style.color = fill?.color ?? '';
+      [filled.shown, filled.plain, filled.kind] = [fill, plain, kind];
     }
   }
 
@@ -117,7 +122,7 @@ export class BlockElements {
 
   #add(element: HTMLElement, position: number, ground: boolean, classes: string): void {
     element.className = classes;
-    this.#filled.push({ element, position, ground, classes, state: 0 });
+    this.#filled.push({ element, position, ground, classes, state: 0, kind: '' });
   }
 }
 
