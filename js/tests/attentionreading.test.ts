@@ -167,6 +167,14 @@ test('one key weighs attention with what keys carry: numbers, scale and words fo
   expect(rows()[0]).toBe('BOS 0 0.4000');
 });
 
+test('lines say what is compared with their limit', async () => {
+  await show({ weigh: [factor('value norm', { values: { $array: 'norms' } })] });
+  await press('el');
+  const rule = () => plain(root.querySelector('.rule'));
+  // From a twentieth of 5 on: the first key in all five rows, the second in rows 1 and 2, the third in 2 and 4, the last.
+  await vi.waitFor(() => expect(rule()).toContain('10 lines: weight × ‖value norm‖ ≥ 0.25'));
+});
+
 test('several heads are weighed one by one before they are combined', async () => {
   await show({ weigh: [factor('value norm', { values: { $array: 'norms' } })] });
   figure.pick({ layers: [0, 0], heads: [0, 1] });

@@ -260,8 +260,13 @@ export class AttentionReading {
 
   /** "attention probability × ‖v‖, renormalised" */
   said(quantity: string): string {
-    const weighed = this.weighed ? say('reading.times', { quantity, what: this.#json!.symbol }) : quantity;
+    const weighed = this.times(quantity);
     return this.renormalised ? say('reading.renormalised', { quantity: weighed }) : weighed;
+  }
+
+  /** "weight × ‖v‖", or as it is. */
+  times(quantity: string): string {
+    return this.weighed ? say('reading.times', { quantity, what: this.#json!.symbol }) : quantity;
   }
 
   /** What is left out, and how: "hidden: first token, 2 special tokens". */

@@ -26,6 +26,8 @@ export interface Shown {
   look: Look;
   /** The largest size that a weight can have. */
   full: number;
+  /** What is compared with the limit: "weight". */
+  what: string;
   print(value: number): string;
 }
 
@@ -101,8 +103,7 @@ export class LinesModel {
 
   /** By which rule lines are drawn, of which tokens, and what lies outside. */
   said = $derived.by(() => {
-    const { look, print, queries, keys } = this.#shown();
-    const what = say(look.scale.ramp === 'signed' ? 'lines.size' : 'lines.weight');
+    const { print, queries, keys, what } = this.#shown();
     const rule = { n: this.drawn.all, most: MOST, least: tick(this.least), what };
     const parts = [say(this.drawn.all > MOST ? 'lines.most' : 'lines.rule', rule)];
     if (this.#windowed) {
