@@ -38,8 +38,8 @@ export function positions(scale: Scale): (value: number) => number {
 }
 
 /** The limits, with what rounding explains: a number between them is neither above nor below the scale. */
-export function within({ limits: [low, high] }: Scale): [least: number, most: number] {
-  const slack = 1e-6 * Math.max(Math.abs(low), Math.abs(high));
+export function within({ limits: [low, high] }: Scale, share = 1e-6): [least: number, most: number] {
+  const slack = share * Math.max(Math.abs(low), Math.abs(high));
   return [low - slack, high + slack];
 }
 

@@ -30,6 +30,8 @@ export interface Look {
   hides?: boolean;
   /** 1 for queries whose rows were taken out. */
   gone?: Uint8Array;
+  /** How far beyond an end of the scale, as a share of it, rounding on the way may have put a number that is within. */
+  slack?: number;
 }
 
 /** Where cells stand, in device pixels: cell i reaches from edge i to edge i + 1, less the gap. */
@@ -119,7 +121,7 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, part
   const { rows, cols, colors } = part;
   const maxima = part.known ?? (look.perRow || look.padding ? rowMaxima(tile, look.causal, part) : undefined);
   const line = new Uint32Array(cells.x[cols[1]]);
-  const [at, [least, most]] = [positions(look.scale), within(look.scale)];
+  const [at, [least, most]] = [positions(look.scale), within(look.scale, look.slack)];
   for (let r = rows[0]; r < rows[1]; r++) {
     const last = Math.min(look.causal ? lastColumn(tile, r) : tile.cols, cols[1] - 1);
     const first = Math.max(look.window === undefined ? 0 : firstColumn(tile, r, look.window), cols[0]);
