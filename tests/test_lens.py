@@ -129,7 +129,10 @@ def test_what_ids_spell():
         (ValueError, r"target must hold token ids 0 … 3", lambda: mv.predictions(WORDS, LOGITS, target=4)),
         (TypeError, "target must be a token id", lambda: mv.predictions(WORDS, LOGITS, target=[1, 2, 3])),
         (ValueError, "value must be one of probability, KL, rank, entropy", lambda: mv.lens(WORDS, LOGITS[None], value="loss")),
-        (ValueError, r"layers\['layers'\] must hold 1 indices", lambda: mv.lens(WORDS, LOGITS[None], layers=[1, 2])),
+        (ValueError, r"layers must hold a number for each of 1 layers; got \[1, 2\]", lambda: mv.lens(WORDS, LOGITS[None], layers=[1, 2])),
+        (TypeError, "layers must be a list of numbers; got 1", lambda: mv.lens(WORDS, LOGITS[None], layers=1)),
+        (TypeError, "layers must be a list of numbers", lambda: mv.lens(WORDS, LOGITS[None], layers=["a"])),
+        (ValueError, "layer_names must hold one string for each of 1 layers; got 2", lambda: mv.lens(WORDS, LOGITS[None], layer_names=["a", "b"])),
         (TypeError, "tokens must be a list of tokens", lambda: mv.predictions("The cat", LOGITS)),
     ],
 )  # fmt: skip

@@ -275,13 +275,27 @@ def test_still_shows_text_and_cells_and_json_opens_again(tmp_path):
         ({"neurons": 0}, ValueError, "neurons must be at least 1; got 0"),
         ({"neurons": [4]}, ValueError, "neurons must be below 4"),
         ({"neurons": ["L3H1"]}, ValueError, "addresses of neurons"),
-        ({"neurons": {3: [1]}}, ValueError, "got layer 3"),
+        (
+            {"neurons": ["N2"]},
+            ValueError,
+            "neurons must be numbers or addresses of neurons such as \"L3N17\"; got 'N2'",
+        ),
+        ({"neurons": []}, ValueError, "neurons must name at least one; got []"),
+        ({"neurons": {3: [1]}}, ValueError, "got one of layer 3: pass layers=[3] if that is its number"),
+        ({"neurons": {3: [1]}, "layers": [2]}, ValueError, "the layers that are shown, 2; got layer 3"),
+        (
+            {"activations": [LAYER, LAYER[:, :3]]},
+            ValueError,
+            "activations[1] must have shape (position, neuron) == (3, 4)",
+        ),
         ({"neurons": "some"}, ValueError, "got 'some'"),
         ({"neurons": 1.5}, TypeError, "got 1.5"),
         ({"order": "size"}, ValueError, "order must be one of max, mean"),
         ({"kind": "heads"}, ValueError, "kind must be one of neurons"),
         ({"names": ["a"]}, ValueError, "one string for each of 4 columns; got 1"),
         ({"names": [1, 2, 3, 4]}, TypeError, "names must be strings"),
+        ({"names": {"a": "b"}}, TypeError, "names must be by number where they are a dict; got the key 'a'"),
+        ({"names": {4: "b"}}, ValueError, "names must be of numbers 0 … 3; got the key 4"),
         ({"gate": LAYER}, ValueError, "gate and up go together"),
         ({"gate": LAYER, "up": LAYER[:, :2]}, ValueError, "up[0] must have shape"),
         ({"limits": (-1, 2), "scale": "signed"}, ValueError, "symmetric"),
@@ -289,9 +303,7 @@ def test_still_shows_text_and_cells_and_json_opens_again(tmp_path):
 )
 def test_refused(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        view = mv.neurons(**{"tokens": WORDS, "activations": LAYER, **options})
-        for array in _arrays(props(view)["layers"]):
-            array.encode()
+        mv.neurons(**{"tokens": WORDS, "activations": LAYER, **options})
 
 
 def test_a_list_of_layers_with_a_gate_for_one_is_refused():

@@ -222,6 +222,11 @@ def test_bad_options_say_what_was_expected(options, error, message):
         mv.tokens(WORDS, [1, 2, 3], **options)
 
 
+def test_names_of_no_values_are_refused():
+    with pytest.raises(ValueError, match="names= names the channels of values .*got no values"):
+        mv.tokens(WORDS, names=["loss"])
+
+
 def test_a_swapped_tensor_is_named():
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match=r"tokens=Tensor of shape \(3,\).*swapped"):

@@ -372,6 +372,7 @@ def test_spans_are_sent_in_order_and_checked():
         ([(0, 2), (1, 3)], ValueError, r"must not overlap; got \(0, 2\) and \(1, 3\)"),
         ([(0, 1.5)], TypeError, r"pairs of positions, \(start, end\); got \(0, 1.5\)"),
         ([3], TypeError, "pairs of positions"),
+        (3, TypeError, r'spans must be "words" or a list of \(start, end\); got 3'),
     ],
 )
 def test_spans_that_are_refused(spans, error, message):

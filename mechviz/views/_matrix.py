@@ -47,8 +47,10 @@ class Side:
         return str(i) if self.labels is None else self.labels[i]
 
 
-def side_of(labels: Any, points: Any, count: int, *, name: str, points_name: str, title: str | None) -> Side:
-    """Names and meaning of the `count` rows (or columns, or matrices) of an array.
+def side_of(
+    labels: Any, points: Any, count: int, *, name: str, points_name: str, title: str | None, of: str | None = None
+) -> Side:
+    """Names and meaning of the `count` rows (or columns, or matrices) of an array; errors call them `of`.
 
     Raises:
         TypeError: `labels` are no strings, `points` is none of what it may be.
@@ -57,7 +59,7 @@ def side_of(labels: Any, points: Any, count: int, *, name: str, points_name: str
     if title is not None and not isinstance(title, str):
         raise TypeError(f"the title of {name} must be a string; got a {type(title).__name__}")
     tokens = labels if isinstance(labels, Tokens) else points if isinstance(points, Tokens) else None
-    names = _labels(labels, count, name)
+    names = _labels(labels, count, name, of or name)
     stands = _stands_for(labels if points is None and isinstance(labels, Tokens) else points, count, points_name)
     if names is None and tokens is not None:
         names = _on_axis(tokens)
@@ -101,7 +103,7 @@ def _on_axis(tokens: Tokens) -> tuple[str, ...]:
     return tuple(role or label for role, label in zip(tokens.role, tokens.label, strict=True))
 
 
-def _labels(labels: Any, count: int, name: str) -> tuple[str, ...] | None:
+def _labels(labels: Any, count: int, name: str, of: str) -> tuple[str, ...] | None:
     if labels is None:
         return None
     if isinstance(labels, Tokens):
@@ -109,10 +111,10 @@ def _labels(labels: Any, count: int, name: str) -> tuple[str, ...] | None:
     items = labels.tolist() if hasattr(labels, "tolist") else labels
     if isinstance(items, str) or not isinstance(items, Sequence) or not all(isinstance(item, str) for item in items):
         raise TypeError(
-            f"{name} must be a list of strings, one for each of {count} {name}, or Tokens; got {labels!r:.80}"
+            f"{name} must be a list of strings, one for each of {count} {of}, or Tokens; got {labels!r:.80}"
         )
     if len(items) != count:
-        raise ValueError(f"{name} must hold one string for each of {count} {name}; got {len(items)}")
+        raise ValueError(f"{name} must hold one string for each of {count} {of}; got {len(items)}")
     return tuple(visible(str(item)) for item in items)
 
 

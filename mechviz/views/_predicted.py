@@ -52,7 +52,7 @@ def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any
         layers: The layers' numbers; of a `Layered` those that are wanted.
     """
     found: list[Any]
-    numbers = None if layers is None else list(layers)
+    numbers = None if layers is None else _numbers(layers)
     if isinstance(logits, Layered):
         numbers = list(logits.layers) if numbers is None else numbers
         if absent := [number for number in numbers if number not in logits.layers]:
@@ -70,7 +70,16 @@ def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any
         raise ValueError("logits must hold at least one layer; got none")
     for i, layer in enumerate(found):
         check_logits(layer, positions, found[0].shape[-1], name=f"logits[{i}]")
+    if numbers is not None and len(numbers) != len(found):
+        raise ValueError(f"layers must hold a number for each of {len(found)} layers; got {numbers}")
     return found, list(range(len(found))) if numbers is None else numbers
+
+
+def _numbers(layers: Any) -> list[int]:
+    try:
+        return [index(layer) for layer in layers]
+    except TypeError:
+        raise TypeError(f"layers must be a list of numbers; got {layers!r}") from None
 
 
 def check_logits(logits: Any, positions: int, vocab: int | None = None, *, name: str = "logits") -> None:

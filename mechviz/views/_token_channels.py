@@ -71,6 +71,8 @@ def channels_of(values: Any, texts: Texts, options: Options) -> list[Channel]:
     if options.merge is not None and options.merge not in get_args(Merge):
         raise ValueError(f"merge must be one of {', '.join(get_args(Merge))}; got {options.merge!r}")
     if values is None:
+        if options.names is not None:
+            raise ValueError("names= names the channels of values [position, channel]; got no values")
         quantity = options.quantity(None)
         return [Channel(quantity.name, None, quantity, _merge(quantity, options), None)]
     if texts.labels is not None:

@@ -76,7 +76,7 @@ def spans_of(spans: Any, texts: Texts) -> np.ndarray | None:
         if spans not in (None, "words"):
             raise ValueError(f'spans must be "words" or a list of (start, end); got {spans!r}')
         return None
-    lists = [spans] if texts.labels is None else list(spans)
+    lists = [spans] if texts.labels is None else _listed(spans, "one list of spans for each text")
     if len(lists) != len(texts.starts):
         raise ValueError(f"spans must be one list for each of {len(texts.starts)} texts; got {len(lists)}")
     found = [_spans(pairs, part) for pairs, part in zip(lists, texts.parts, strict=True)]
@@ -140,7 +140,7 @@ def _labels(labels: Any, count: int) -> tuple[str, ...]:
 def _spans(pairs: Any, part: slice) -> list[tuple[int, int]]:
     n = part.stop - part.start
     found = []
-    for pair in pairs:
+    for pair in _listed(pairs, '"words" or a list of (start, end)'):
         try:
             start, end = (int(edge.__index__()) for edge in pair)
         except (TypeError, ValueError, AttributeError):
@@ -154,6 +154,13 @@ def _spans(pairs: Any, part: slice) -> list[tuple[int, int]]:
             one, other = (a - part.start, b - part.start), (c - part.start, d - part.start)
             raise ValueError(f"spans must not overlap; got {one} and {other}")
     return found
+
+
+def _listed(spans: Any, wanted: str) -> list[Any]:
+    try:
+        return list(spans)
+    except TypeError:
+        raise TypeError(f"spans must be {wanted}; got {spans!r}") from None
 
 
 def _is_array(x: Any) -> bool:

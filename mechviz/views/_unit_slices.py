@@ -165,8 +165,8 @@ def share(given: Any, like: Layers, *, name: str) -> Layers:
     """
     one = len(like) == 1 and len(getattr(given, "shape", ())) == 2
     numbers = list(like.numbers) if isinstance(given, Layered) else None
-    found = Layers(to_numpy(given, name=name)[None] if one else given, like.positions, numbers, name=name)
+    own = to_numpy(given, name=name)[None] if one else given
+    found = Layers(own, like.positions, numbers, name=name, units=like.units)
     if len(found) != len(like):
         raise ValueError(f"{name} must have as many layers as activations, {len(like)}; got {len(found)}")
-    found.units = like.units
     return found

@@ -33,14 +33,15 @@ class Layers:
         positions: How many there must be.
         numbers: The numbers that layers go by; of a stack that is read, the layers that are wanted.
         name: The argument's name, for errors.
+        units: How many there must be; −1 for as many as the first layer has.
 
     Raises:
         TypeError: `given` holds no real numbers.
         ValueError: it has another shape, or `numbers` do not fit.
     """
 
-    def __init__(self, given: Any, positions: int, numbers: Any, *, name: str) -> None:
-        self.name, self.positions = name, positions
+    def __init__(self, given: Any, positions: int, numbers: Any, *, name: str, units: int = -1) -> None:
+        self.name, self.positions, self.units = name, positions, units
         self.missing: Mapping[int, str] = getattr(given, "missing", None) or {}
         self.numbers: tuple[int | None, ...]
         self._held: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -63,10 +64,12 @@ class Layers:
                     f"layers must hold {len(self._places)} different numbers, one for each layer of {name}; "
                     f"got {list(self.numbers)}"
                 )
+        # Of what is read by its layers shapes are known when they are opened.
+        for place in () if isinstance(given, Layered) else self._places:
+            self._check(self._given[place].shape, place)
         if not self.numbers:
             reasons = "; ".join(f"layer {layer}: {why}" for layer, why in self.missing.items())
             raise ValueError(f"{name} must hold at least one layer; got none{f' ({reasons})' if reasons else ''}")
-        self.units = -1
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -81,25 +84,25 @@ class Layers:
             if i not in self._held:
                 place = self._places[i]
                 array = to_numpy(self._given[place], name=f"{self.name}[{place}]")
-                self._check(array, place)
+                self._check(array.shape, place)
                 self._held[i] = array if array.dtype.kind == "f" else array.astype(np.float32)
             self._held.move_to_end(i)
             while len(self._held) > _HELD:
                 self._held.popitem(last=False)
             return self._held[i]
 
-    def _check(self, array: np.ndarray, place: int) -> None:
-        fits = array.ndim == 2 and array.shape[0] == self.positions and array.shape[1] in (self.units, -1)
-        if array.ndim == 2 and array.shape[0] == self.positions and self.units < 0 and array.shape[1]:
-            self.units, fits = array.shape[1], True
+    def _check(self, shape: tuple[int, ...], place: int) -> None:
+        fits = len(shape) == 2 and shape[0] == self.positions and shape[1] in (self.units, -1)
+        if len(shape) == 2 and shape[0] == self.positions and self.units < 0 and shape[1]:
+            self.units, fits = shape[1], True
         if not fits:
             units = "…" if self.units < 0 else self.units
-            hint = "; one text has no batch axis" if array.ndim == 3 else ""
-            turned = array.ndim == 2 and array.shape[1] == self.positions != array.shape[0]
+            hint = "; one text has no batch axis" if len(shape) == 3 else ""
+            turned = len(shape) == 2 and shape[1] == self.positions != shape[0]
             hint = "; transpose it" if turned else hint
             raise ValueError(
                 f"{self.name}[{place}] must have shape (position, neuron) == ({self.positions}, {units}), one row per "
-                f"token; got {array.shape}{hint}"
+                f"token; got {tuple(shape)}{hint}"
             )
 
 
@@ -241,14 +244,30 @@ def chosen_units(given: Any, layers: Layers) -> list[list[int]] | None:
         if any(isinstance(item, (str, Neuron)) for item in items):
             by_number = {}
             for item in items:
-                site = parse(item)
-                if not isinstance(site, Neuron):
-                    raise ValueError(f'neurons must be numbers or addresses of neurons such as "L3N17"; got {item!r}')
+                site = _neuron(item)
                 by_number.setdefault(site.layer, []).append(site.neuron)
         else:
             units = _indices(items, "neurons")
             by_number = dict.fromkeys(layers.numbers, units)
     if unknown := [number for number in by_number if number not in layers.numbers]:
+        if layers.numbers == (None,):
+            raise ValueError(
+                f"neurons must be numbers where the layer has none; got one of layer {unknown[0]}: "
+                f"pass layers=[{unknown[0]}] if that is its number"
+            )
         known = ", ".join(map(str, layers.numbers))
         raise ValueError(f"neurons must be of the layers that are shown, {known}; got layer {unknown[0]}")
+    if not any(by_number.values()):
+        raise ValueError(f"neurons must name at least one; got {given!r}")
     return [list(dict.fromkeys(by_number.get(number, []))) for number in layers.numbers]
+
+
+def _neuron(item: Any) -> Neuron:
+    wanted = 'neurons must be numbers or addresses of neurons such as "L3N17"'
+    try:
+        site = parse(item)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{wanted}; got {item!r}") from None
+    if not isinstance(site, Neuron):
+        raise ValueError(f"{wanted}; got {item!r}")
+    return site

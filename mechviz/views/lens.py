@@ -76,7 +76,15 @@ def lens(
     vocab = stack[0].shape[1]
     count = count_of(k, vocab, len(stack) * len(text))
     found = predicted(stack, count, targets_of(target, text, vocab))
-    rows = side_of(layer_names, {"layers": numbers}, len(stack), name="layers", points_name="layers", title="layer")
+    rows = side_of(
+        layer_names,
+        {"layers": numbers},
+        len(stack),
+        name="layer_names",
+        points_name="layers",
+        title="layer",
+        of="layers",
+    )
     columns = side_of(text, None, len(text), name="columns", points_name="column_points", title="position")
     measures = _measures(found)
     opened = get_args(Value).index(value)

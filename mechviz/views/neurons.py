@@ -189,6 +189,11 @@ def _names(names: Any, units: int) -> Any:
     if names is None:
         return None
     if isinstance(names, Mapping):
+        for unit in names:
+            if not hasattr(unit, "__index__"):
+                raise TypeError(f"names must be by number where they are a dict; got the key {unit!r}")
+            if not 0 <= index(unit) < units:
+                raise ValueError(f"names must be of numbers 0 … {units - 1}; got the key {unit!r}")
         return {str(index(unit)): visible(str(name)) for unit, name in names.items()}
     items = names.tolist() if hasattr(names, "tolist") else list(names) if not isinstance(names, str) else names
     if isinstance(items, str) or not all(isinstance(item, str) for item in items):
