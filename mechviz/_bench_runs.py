@@ -136,7 +136,9 @@ class Runs:
         if key not in self._kept:
             began = time.perf_counter()
             edits = self._all(sites, mode)
-            label = f"{' + '.join(sites)} {str(edits[0]).partition(' ')[2]}"
+            # By hash an edit would name the second prompt, which stands below the picture.
+            how = "→ patch" if mode == "patch" else str(edits[0]).partition(" ")[2]
+            label = f"{' + '.join(sites)} {how}"
             self._kept[key] = self._read(self.model.trace(self.text, edits=edits), label, began, _first_moved(sites))
         return self._kept[key]
 

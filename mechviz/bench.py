@@ -12,15 +12,17 @@ import numpy as np
 from mechviz import wire
 from mechviz._bench_runs import BARS, Ahead, Run, Runs
 from mechviz._text_still import text_still
+from mechviz._visible import prose
 from mechviz.arrays import Quantity
 from mechviz.view import View, display
 from mechviz.views._predicted import names_of
 
 if TYPE_CHECKING:
-    from mechviz.models import Model
+    from mechviz.models import Model, Trace
 
 _TWIN_SECONDS = 0.5  # what a display may spend on the table of its frozen twin
 _SCAN_SECONDS = 0.03  # of runs between two looks at what the reader has asked for
+_QUOTED = 64  # characters of another text that are shown
 _SLOW_SECONDS = 3.0  # a scan that takes longer is begun by the reader
 
 
@@ -91,13 +93,13 @@ def bench(
     kinds = [mode for mode in runs.modes if mode != "resample"] if table is None else list(table)
     if unknown := [mode for mode in kinds if mode not in runs.modes]:
         raise ValueError(f"table must name kinds of edits, {', '.join(runs.modes)}; got {unknown[0]!r}")
-    desk = _Desk(runs, kinds)
+    desk = _Desk(runs, kinds, edit)
     if edit is not None:
         runs.run([edit], "zero")
     opens = {"layers": [], "heads": []} if edit is None else _place(edit)
     return View.of(
         "bench",
-        {**desk.props(), "edit": edit, "table": desk.table([(edit, "zero")] if edit else [])},
+        {**desk.props(), "edit": edit, "table": desk.table(desk.first)},
         title=title,
         provenance=runs.tokens.provenance,
         answers={"run": desk.answer, "scan": desk.scan, "next": desk.next},
@@ -111,8 +113,9 @@ def bench(
 class _Desk:
     """What the browser is given of the runs."""
 
-    def __init__(self, runs: Runs, kinds: Sequence[str]) -> None:
+    def __init__(self, runs: Runs, kinds: Sequence[str], edit: str | None) -> None:
         self.runs, self.kinds = runs, kinds
+        self.first = [] if edit is None else [(edit, "zero")]
         self.places = [(site, mode) for mode in kinds for site in runs.sites()]
 
     def props(self) -> dict[str, Any]:
@@ -120,7 +123,7 @@ class _Desk:
         layers = sorted(runs.clean.patterns)
         names, _ = names_of(runs.model.tokenizer, np.array([runs.token, runs.minus or 0]))
         label = dict(zip(sorted({runs.token, runs.minus or 0}), names, strict=True))
-        references = [f"{len(t)} tokens of {t.tokens.provenance.get('text') or 'the text'}" for t in runs.references]
+        references = ["this text" if t is runs.trace else _quoted(t) for t in runs.references]
         return {
             "tokens": runs.tokens.to_props(),
             "layers": [[layer, len(runs.clean.patterns[layer])] for layer in layers],
@@ -128,6 +131,7 @@ class _Desk:
             "causal": all(bool(runs.trace.attention[layer].causal) for layer in layers),
             "modes": list(runs.modes),
             "references": "; ".join(references[:3]) + ("; …" if len(references) > 3 else ""),
+            "patch": "" if runs.patch is None else _quoted(runs.patch),
             "token": label[runs.token],
             "minus": None if runs.minus is None else label[runs.minus],
             "position": runs.position,
@@ -169,9 +173,10 @@ class _Desk:
     def saved(self, twin: bool) -> dict[str, Any]:
         """The table of a file: everything; of a twin, which is made at every display, what can be run in a moment."""
         until = time.perf_counter() + _TWIN_SECONDS
-        places = []
+        # What is changed at first stands in every copy, also where the table has no such edit.
+        places = list(self.first)
         for place in self.places:
-            if twin and time.perf_counter() > until and not self.runs.kept(*place):
+            if place in self.first or (twin and time.perf_counter() > until and not self.runs.kept(*place)):
                 continue
             self.runs.run([place[0]], place[1])
             places.append(place)
@@ -255,6 +260,13 @@ class _Desk:
         grid = 60 + len(self.runs.layers) * 57 + 12 * 20
         columns = [grid, 60 + BARS * 18 + 60 + 5 * 18, 110 + rows * 14]
         return 52 + 40 + 26 * lines + (max(columns) if width >= 760 else sum(columns) + 40) + 40
+
+
+def _quoted(trace: Trace) -> str:
+    """The beginning of a text, as its reader knows it: a hash says nothing to a reader."""
+    read = "".join(text for text, special in zip(trace.tokens.text, trace.tokens.special, strict=True) if not special)
+    said = prose(read.strip())
+    return f"“{said if len(said) <= _QUOTED else said[: _QUOTED - 1] + '…'}”, {len(trace)} tokens"
 
 
 def _key(sites: Sequence[str], mode: str) -> str:

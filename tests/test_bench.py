@@ -101,20 +101,36 @@ def test_a_file_carries_the_runs_of_its_table(model, tmp_path, monkeypatch):
     assert [entry["key"] for entry in live["table"]["entries"]] == ["L1H0 zero"]  # what is shown at first
     saved = view.flat("file")[1]["0"][1]
     keys = [f"{site} {mode}" for mode in ("zero", "mean") for site in ("L2H0", "L1.mlp", "L0")]
-    assert [entry["key"] for entry in saved["table"]["entries"]] == keys
-    numbers = saved["table"]["numbers"].numbers()
+    # what is changed at first is there, whatever else the table has
+    assert [entry["key"] for entry in saved["table"]["entries"]] == ["L1H0 zero", *keys]
+    numbers = saved["table"]["numbers"].numbers()[1:]
     for i, key in enumerate(keys):
         np.testing.assert_array_equal(
             numbers[i], ask(view, *[[part] if k == 0 else part for k, part in enumerate(key.split())])[1]
         )
     # thumbnails are fetched when they are looked at; the last layer's edit has none
-    thumbs = saved["table"]["patterns"]
+    thumbs = saved["table"]["patterns"][1:]
     assert thumbs[0] is None and thumbs[2].lazy and thumbs[2].shape == (8, 15, 15)
     path = view.save(tmp_path / "x.json")
     again = mv.open(path).flat()[1]["0"][1]
-    assert [entry["key"] for entry in again["table"]["entries"]] == keys
+    assert [entry["key"] for entry in again["table"]["entries"]] == ["L1H0 zero", *keys]
     assert path.read_bytes() == view.save(tmp_path / "y.json").read_bytes()
     assert json.loads(path.read_text())["views"]["0"]["kind"] == "bench"
+
+
+def test_a_file_without_a_table_shows_the_edit_it_was_made_with(model):
+    saved = mv.bench(model, TEXT, edit="L0N17", neurons=0, table=()).flat("file")[1]["0"][1]
+    assert [entry["label"] for entry in saved["table"]["entries"]] == ["L0N17 → zero"]
+
+
+def test_other_texts_are_told_by_their_words(model, view):
+    props = view.flat()[1]["0"][1]
+    assert props["references"] == "this text"
+    assert props["patch"] == f"“{OTHER}”, 15 tokens"
+    assert ask(view, ["L2H0"], "patch")[0]["label"] == "L2H0 → patch"
+    long = " ".join(["red cat"] * 20)
+    told = mv.bench(model, TEXT, references=["red cat", long], neurons=0, table=()).flat()[1]["0"][1]["references"]
+    assert told == f"“red cat”, 4 tokens; “{long[:63]}…”, 42 tokens"
 
 
 def test_a_scan_goes_through_the_table_a_little_at_a_time(model, monkeypatch):

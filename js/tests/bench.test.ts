@@ -227,6 +227,9 @@ test('live: Shift adds, any neuron can be typed, an error stands in place and th
   asked.at(-1)!.fail('ValueError: no such neuron');
   await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('no such neuron'));
   expect(badge()).toBe('edited: L0H0+L0H1 → zero');
+  // the next one is added to what is shown, not to what failed
+  await userEvent.keyboard('{Control>}a{/Control}L0N7{Shift>}{Enter}{/Shift}');
+  await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0H0', 'L0H1', 'L0N7']));
 });
 
 test('a run that was made while nobody asked is shown with its own thumbnails, which the kernel is asked for', async () => {
@@ -378,6 +381,29 @@ test('heads, parts and edits are one stop of the Tab key each; arrows go on, pas
   stops('button.edit')[0].focus();
   await userEvent.keyboard('{ArrowDown}');
   expect(root.activeElement!.textContent).toContain('L0H0');
+});
+
+test('a note has its number at the head, the layer, the neuron or the token that it is about', async () => {
+  const notes = [
+    { text: 'head', at: { layers: [0], heads: [1] } },
+    { text: 'layer', at: { layers: [0] } },
+    { text: 'neuron', at: { layers: [0], neurons: [7] } },
+    { text: 'token', at: { positions: [1] } },
+    { text: 'nowhere', at: { layers: [3], heads: [1] } },
+  ];
+  await show(undefined, { frame: { title: 'Lab bench', provenance: ['model'], edits: [], notes } });
+  await vi.waitFor(() => expect(root.querySelectorAll('.mark')).toHaveLength(4));
+  const corner = (element: Element) => {
+    const { right, top } = element.getBoundingClientRect();
+    return [right, top];
+  };
+  const about = [head('L0H1'), ...['L0', 'L0N7'].map((site) => root.querySelector(`[data-site=${site}]`)!)];
+  [...about, root.querySelector('[data-i="1"]')!].forEach((element, i) => {
+    const mark = root.querySelectorAll<HTMLElement>('.mark')[i];
+    const frame = mark.parentElement!.getBoundingClientRect();
+    const at = [parseFloat(mark.style.left) + frame.left, parseFloat(mark.style.top) + frame.top];
+    expect(Math.hypot(at[0] - corner(element)[0], at[1] - corner(element)[1])).toBeLessThan(3);
+  });
 });
 
 test('the edit that Python opens with is shown at first', async () => {

@@ -122,8 +122,12 @@ export class BenchRuns {
     try {
       await this.#ask(this.edited);
     } catch (problem) {
-      if (problem instanceof Superseded) return;
-      if (key === keyOf(this.edited, this.mode)) this.failed = wordsOf(problem);
+      if (problem instanceof Superseded || key !== keyOf(this.edited, this.mode)) return;
+      this.failed = wordsOf(problem);
+      this.waiting = false;
+      // What is shown is what the next click goes on from; the same one tries again.
+      this.edited = [...this.sites];
+      return;
     }
     if (key !== keyOf(this.edited, this.mode)) return; // something else was clicked since
     this.waiting = false;
