@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 
+import numpy as np
 import pytest
 
 import mechviz as mv
@@ -72,12 +73,44 @@ def test_scales_only_grow_until_they_are_reset():
     assert limits() == [0, 25]
     asked(view, "ab", reset=True)
     assert limits() == [0, 1]
-    # another quantity, or another ramp, has a scale of its own
+    # ink is the upper half of signed: a colour that is blue means the same in both
+    ramp = lambda: props(view)[1]["scale"]["ramp"]  # noqa: E731
+    asked(view, "ae")
     view.update(f=lambda text: mv.tokens(list(text), [-3.0, 1.0], name="place"))
-    assert limits() == [-3, 3] and props(view)[1]["scale"]["ramp"] == "signed"
+    assert (ramp(), limits()) == ("signed", [-4, 4])
+    view.update(f=letters)
+    assert (ramp(), limits()) == ("signed", [-4, 4])
+    # another quantity, or ember, has a scale of its own
+    view.update(f=lambda text: mv.tokens(list(text), [2.0, 1.0], name="place", scale="ember"))
+    assert (ramp(), limits()) == ("ember", [0, 2])
     # limits that are given stay
     view.update(f=lambda text: mv.tokens(list(text), [0.5, 1.0], name="given", limits=(0, 1)))
     assert limits() == [0, 1]
+
+
+def test_scales_of_neurons_hold_layer_by_layer_also_where_a_layer_is_read_later():
+    largest = {"a": 1.0, "b": 5.0, "c": -2.0}
+
+    def f(text):
+        layer = np.zeros((1, 4), np.float32)
+        layer[0, 0] = largest[text]
+        return mv.neurons([text], [layer, 10 * layer])
+
+    view = mv.live(f, "a")
+
+    def limits():
+        picture = props(view)[1]
+        return picture["ramp"], [layer["facts"].numbers()[:2].tolist() for layer in picture["layers"]]
+
+    assert limits() == ("ink", [[0, 1], [0, 10]])
+    asked(view, "b")
+    assert limits() == ("ink", [[0, 5], [0, 50]])
+    asked(view, "a")
+    assert limits() == ("ink", [[0, 5], [0, 50]])
+    asked(view, "c")
+    assert limits() == ("signed", [[-5, 5], [-50, 50]])
+    asked(view, "a", reset=True)
+    assert limits() == ("ink", [[0, 1], [0, 10]])
 
 
 def test_controls_and_the_selection_are_arguments():

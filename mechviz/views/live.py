@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import logging
 import threading
@@ -15,13 +14,11 @@ import numpy as np
 from mechviz import worker
 from mechviz._visible import prose
 from mechviz.selection import Selection
-from mechviz.spec import Spec
 from mechviz.view import View
+from mechviz.views._held import Held
 from mechviz.views.tokens import tokens
 
 log = logging.getLogger("mechviz")
-
-_Held = dict[tuple[Any, ...], list[float]]
 
 
 class Live(View):
@@ -36,7 +33,7 @@ class Live(View):
         self._f, self._controls, self._heading = f, dict(controls), title
         self._takes_selection = "selection" in inspect.signature(f).parameters and "selection" not in controls
         self._turn = threading.RLock()  # a cell may set the text while the reader types
-        self._held: _Held = {}
+        self._held = Held()
         self._stop: Callable[[], None] = lambda: None
         self.error = ""
         self._text, self._took = text, 0.0
@@ -103,7 +100,7 @@ class Live(View):
         """Show what the reader has typed; what goes wrong is said above the picture, which stays."""
         with self._turn:
             if asked.get("reset"):
-                self._held = {}
+                self._held = Held()
             try:
                 self._show(asked["text"], self._run(asked["text"], self._selection))
             except Exception as error:
@@ -133,11 +130,8 @@ class Live(View):
     def _hold(self, made: View) -> None:
         """Widen the limits of its colour scales to those of all texts so far."""
         for index, view in enumerate(_leaves(made)):
-            spec = view._spec
-            assert spec is not None
-            view._spec = dataclasses.replace(
-                spec, props=_widened(spec.props, (index, spec.kind, _named(spec)), self._held)
-            )
+            assert view._spec is not None
+            view._spec = self._held.widened(view._spec, index)
 
     def _box(self) -> View:
         props = {
@@ -209,26 +203,6 @@ def live(f: Callable[..., View], text: str = "", *, title: str = "Text", **contr
 
 def _leaves(view: View) -> list[View]:
     return [view] if view._spec is not None else [leaf for child in view._children for leaf in _leaves(child)]
-
-
-def _named(spec: Spec) -> str:
-    quantity = spec.props.get("quantity")
-    return str(quantity)
-
-
-def _widened(value: Any, path: tuple[Any, ...], held: _Held) -> Any:
-    """A copy in which every scale (what has a ramp and limits) holds what the one in its place has held so far."""
-    if isinstance(value, (list, tuple)):
-        return [_widened(item, (*path, i), held) for i, item in enumerate(value)]
-    if not isinstance(value, Mapping):
-        return value
-    if "ramp" in value and isinstance(value.get("limits"), (list, tuple)):
-        low, high = value["limits"]
-        key = (*path, value["ramp"])
-        before = held.get(key, [low, high])
-        held[key] = [min(low, before[0]), max(high, before[1])]
-        return {**value, "limits": held[key]}
-    return {key: _widened(item, (*path, key), held) for key, item in value.items()}
 
 
 def _escaped(text: str) -> str:
