@@ -141,6 +141,11 @@ def test_a_comparison_colours_the_difference_and_keeps_both():
     assert second[:3] == ("after", [3, 2, np.inf], ("ink", [0, 3]))
 
 
+def test_a_comparison_says_that_it_is_one():
+    assert props(mv.tokens(WORDS, [1, 2, 3], compare=[2, 2, 1]))["compared"]
+    assert not props(mv.tokens(WORDS, np.ones((3, 3)), names=["a", "b", "c"]))["compared"]
+
+
 def test_of_a_loss_the_difference_is_in_log_p_so_that_orange_is_less_probable():
     view = mv.tokens(WORDS, tagged([np.nan, 1, 5], LOSS), compare=[np.nan, 3, 4])
     (name, values, scale, _), *_ = channels(view)

@@ -340,7 +340,20 @@ test('two texts side by side: the partner of a token is marked, and one without 
   await userEvent.hover(token(3));
   expect(card()).toContain('no partner');
   expect(marked('data-alone')).toEqual([3]);
-  expect(root.querySelector('footer')!.textContent).toContain('dashed: 1 token without a partner');
+  expect(root.querySelector('footer')!.textContent).toContain(
+    'Δ: corrupted minus clean · dashed: 1 token without a partner',
+  );
+});
+
+test('a difference of one text says what is taken from what, as long as it is shown', async () => {
+  const sides = [channel('intact', [1, 2, 3]), channel('L1H0 → zero', [3, 2, 1])];
+  await show(['a', ' b', ' c'], [-2, 0, 2], { label: 'Δ log p', scale: SIGNED, more: sides, compared: true });
+  const foot = () => root.querySelector('footer')!.textContent;
+  expect(foot()).toContain('Δ: L1H0 → zero minus intact');
+  await userEvent.click(button('intact'));
+  expect(foot()).not.toContain('minus');
+  await userEvent.click(button('all'));
+  expect(foot()).toContain('Δ: L1H0 → zero minus intact');
 });
 
 test('one text cut by two tokenizers: all tokens that share its characters are marked, and their share is told', async () => {

@@ -126,6 +126,7 @@ def tokens(
             "partners": None if partners is None else wire.Array(partners),
             "partner_ends": wire.Array(shares.last) if shares else None,
             "partner_values": None if other is None else wire.Array(other),
+            "compared": compare is not None,
             "spans": None if given is None else wire.Array(given),
             "merged": "tokens" if spans is None else "words" if given is None else "spans",
             "top": top_of(top, k, vocabulary, all_texts),
