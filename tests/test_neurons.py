@@ -118,6 +118,16 @@ def test_nan_is_counted_and_left_out_of_orders():
     assert sent(layer["top"])[0].tolist() == [0, 3, 2, 1]
 
 
+def test_likeness_is_over_the_positions_at_which_both_have_a_number():
+    given = np.vstack([[np.nan, 5, 1, 0], LAYER])  # what the first token has counts for nothing with N0
+    given[1, 2] = np.inf
+    # with N0 [4 in the middle of the last three]: N1 and N3 0, N2 is the same at both that count; with N1 (5 1 2 3):
+    # N2 (1 . 0 0) 0.94, N3 (0 −2 −4 −6) 0.38, N0 0
+    for unit, ids in [(0, [0, 1, 3, 2]), (1, [1, 2, 3, 0])]:
+        _, (found, _) = answer(mv.neurons(["x", *WORDS], given), "slice", layer=0, order="similar", at=unit, count=4)
+        assert found.tolist() == ids
+
+
 def large(layers=3, positions=40, neurons=900):
     rng = np.random.default_rng(0)
     return rng.normal(size=(layers, positions, neurons)).astype(np.float32)

@@ -53,12 +53,15 @@ const KEPT = [
   [0, 1, 2, 3],
 ];
 
-async function mount(more: Record<string, unknown> = {}, { live = false, kept = KEPT, gated = false } = {}) {
+async function mount(
+  more: Record<string, unknown> = {},
+  { live = false, kept = KEPT, gated = false, given = COLUMNS } = {},
+) {
   written = [];
   asked = [];
   abort = new AbortController();
   const arrays: Record<string, NdArray> = { positions: flat(i32([0, 1, 2])) };
-  const layers = COLUMNS.map((columns, i) => {
+  const layers = given.map((columns, i) => {
     const top = WORDS.map((_, p) => [0, 1, 2, 3].sort((a, b) => Math.abs(columns[b][p]) - Math.abs(columns[a][p])));
     arrays[`ids${i}`] = flat(i32(kept[i]));
     arrays[`values${i}`] = f32(...kept[i].map((id) => columns[id]));
@@ -209,6 +212,7 @@ test('orders: by a statistic, by the token, by likeness; a token that is picked 
   button(/^like N1$/).click();
   await settled();
   expect(names()).toEqual(['N1', 'N0', 'N3', 'N2']);
+  expect(root.textContent).toContain('by correlation with L4N1');
   map().focus();
   await userEvent.keyboard('o'); // from there to the first of the orders
   await settled();
@@ -270,6 +274,7 @@ test('a neuron that is typed is gone to; one that is none is marked', async () =
   expect(root.activeElement).toBe(input);
   await userEvent.keyboard('L9N1{Enter}');
   expect(input.getAttribute('aria-invalid')).toBe('true');
+  expect(readout()).toBe('no neuron L9N1: there are L4N0 … L7N3');
   await userEvent.keyboard('{Backspace}{Backspace}{Backspace}{Backspace}L7N1{Enter}');
   await settled();
   await settled();
@@ -330,6 +335,16 @@ test('residual dimensions: a line says that they have no basis, and none is pick
   expect(root.querySelector('.unit')!.textContent).toContain('L4d3');
 });
 
+test('a neuron without a number says so', async () => {
+  const nothing = [NaN, NaN, NaN];
+  await mount({}, { given: [[nothing, nothing, nothing, nothing], COLUMNS[1]] });
+  expect(readout()).toBe('L4N3 · no numbers (NaN)');
+  expect([...root.querySelectorAll('h4')].map((head) => head.textContent!.replace(/\s+/g, ' ').trim())).toEqual([
+    'L4N3 over the text',
+    'strongest of all 4',
+  ]);
+});
+
 test('statistics of what is finite', () => {
   const found = statisticsOf(Float32Array.of(0, 4, NaN, 0, -Infinity), true);
   // mean 4/3; sparsity 1 − (4/3)² / (16/3) = 2/3; variance (16/9 + 64/9 + 16/9) / 3
@@ -351,6 +366,8 @@ test('order, likeness and names', () => {
   expect(by('variance')).toEqual([0, 3, 1, 2]);
   expect(by('index')).toEqual([0, 1, 2, 3]);
   expect(correlation(columns[1].values, columns[3].values)).toBeCloseTo(-1);
+  // 1 2 3 with −2 −4 −6: what stands beside no number counts for nothing
+  expect(correlation(Float32Array.of(9, 1, 2, 3, 7), Float32Array.of(NaN, -2, -4, -6, Infinity))).toBeCloseTo(-1);
   expect(unitName(3, 'N', 17, null)).toBe('L3N17');
   expect(unitName(null, 'F', 2, ['a', 'b', 'dogs'])).toBe('dogs');
   const find = (text: string) => unitOf(text, [4, 7], 1, 20, { 5: 'Dogs that bark' });

@@ -221,6 +221,14 @@ def order_of(found: Ranked, layer: np.ndarray, order: str, at: int | None, signe
 
 
 def _correlation(layer: np.ndarray, variance: np.ndarray, unit: int) -> np.ndarray:
+    """With every unit, over the positions at which both have a finite number."""
+    if not np.isfinite(layer).all():
+        both = np.isfinite(layer) & np.isfinite(layer[:, unit, None])
+        count, wide = both.sum(0), np.where(both, layer, 0).astype(np.float64)
+        own = np.where(both, wide[:, unit, None], 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            x, y = (np.where(both, one - one.sum(0) / count, 0) for one in (own, wide))
+            return (x * y).sum(0) / np.sqrt((x * x).sum(0) * (y * y).sum(0))
     wide = layer.astype(np.float32, copy=False)
     mine = wide[:, unit] - wide[:, unit].mean()
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -62,8 +62,10 @@ export function statisticsOf(values: Numbers, signed: boolean): Statistics {
   return { max: n ? max : NaN, mean, sparsity: 1 - sizes ** 2 / n / squares, variance: apart / n, peak };
 }
 
-/** Correlation over positions; NaN where one of them is the same everywhere. */
-export function correlation(a: Numbers, b: Numbers): number {
+/** Correlation over the positions at which both are finite; NaN where one of them is the same at all of these. */
+export function correlation(one: Numbers, other: Numbers): number {
+  const known = (_: number, i: number) => Number.isFinite(one[i]) && Number.isFinite(other[i]);
+  const [a, b] = [one.filter(known), other.filter(known)];
   const [x, y] = [statisticsOf(a, false), statisticsOf(b, false)];
   let together = 0;
   for (let i = 0; i < a.length; i++) together += (a[i] - x.mean) * (b[i] - y.mean);
