@@ -320,6 +320,25 @@ test('a jump brings a token on to the screen that was far from it, in a text of 
   expect(token(9000)).toHaveAttribute('data-hovered');
 });
 
+test('after a jump the card speaks of the hit, not of what the text was moved to below the pointer; the line stays', async () => {
+  const text = Array.from({ length: 10_000 }, (_, i) => (i === 9000 ? ' needle' : ` hay${i}`));
+  await show(text, text.map(Number.isNaN).map(Number));
+  await userEvent.hover(token(40));
+  expect(card()).toContain('·hay40');
+  token(40).focus();
+  await userEvent.keyboard('/needle{Enter}');
+  const box = () => token(9000).getBoundingClientRect();
+  await vi.waitFor(() => expect(Math.abs(box().top - innerHeight / 2)).toBeLessThan(100));
+  await new Promise((done) => setTimeout(done, 300)); // the browser says where the pointer is now
+  expect(figure.hover).toEqual({ position: 9000 });
+  expect(card()).toContain('·needle');
+  const line = root.querySelector('[role=search]')!.getBoundingClientRect();
+  expect([line.top >= 0, line.bottom < innerHeight]).toEqual([true, true]);
+  // a pointer that moves is followed again
+  await userEvent.hover(token(8990));
+  expect(card()).toContain('·hay8990');
+});
+
 // --- two texts
 
 test('two texts side by side: the partner of a token is marked, and one without a partner is dashed', async () => {
