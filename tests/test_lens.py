@@ -57,6 +57,18 @@ def test_rank_and_probability_of_the_next_token_or_of_a_chosen_one():
     assert np.isnan(numbers(props(mv.predictions(WORDS, LOGITS)), "rank")).all()
 
 
+def test_a_token_is_chosen_by_its_text():
+    by_id = props(mv.predictions(text(), LOGITS, vocabulary=VOCABULARY, target=2))
+    for vocabulary in (VOCABULARY, np.array(VOCABULARY), dict(enumerate(VOCABULARY))):
+        found = props(mv.predictions(text(), LOGITS, vocabulary=vocabulary, target=" sat"))
+        assert found["names"][numbers(found, "targets")[0]] == "·sat"
+        np.testing.assert_array_equal(numbers(found, "rank"), numbers(by_id, "rank"))
+    model = mv.load()
+    trace = model.trace("When Mary and John went")
+    found = props(mv.lens(trace.tokens, mv.analysis.logit_lens(trace), target=" Mary"))
+    assert found["names"][numbers(found, "targets")[0]] == "·Mary"
+
+
 def test_k_is_at_most_the_vocabulary():
     assert numbers(props(mv.predictions(WORDS, LOGITS, k=50)), "top").shape == (1, 2, 4)
 
@@ -126,6 +138,8 @@ def test_what_ids_spell():
         (ValueError, "vocabulary must hold a string for every id up to 3; got 2", lambda: mv.predictions(WORDS, LOGITS, vocabulary=["a", "b"])),
         (TypeError, "vocabulary must be a tokenizer", lambda: mv.predictions(WORDS, LOGITS, vocabulary=3)),
         (ValueError, "needs tokens that know their ids", lambda: mv.predictions(WORDS, LOGITS, target="next")),
+        (ValueError, "target=' sat' needs to know what ids spell: pass vocabulary=", lambda: mv.predictions(WORDS, LOGITS, target=" sat")),
+        (ValueError, "'cat' is 0 tokens of the vocabulary; words inside a sentence", lambda: mv.predictions(WORDS, LOGITS, vocabulary=VOCABULARY, target="cat")),
         (ValueError, r"target must hold token ids 0 … 3", lambda: mv.predictions(WORDS, LOGITS, target=4)),
         (TypeError, "target must be a token id", lambda: mv.predictions(WORDS, LOGITS, target=[1, 2, 3])),
         (ValueError, "value must be one of probability, KL, rank, entropy", lambda: mv.lens(WORDS, LOGITS[None], value="loss")),

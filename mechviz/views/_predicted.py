@@ -106,19 +106,20 @@ def count_of(k: Any, vocab: int, cells: int) -> int:
     return wanted
 
 
-def targets_of(target: Any, text: Tokens, vocab: int) -> np.ndarray | None:
+def targets_of(target: Any, text: Tokens, vocab: int, vocabulary: Any) -> np.ndarray | None:
     """The token whose rank is told at each position; −1 where there is none. "next" is the one that follows.
 
     Raises:
         TypeError: `target` is none of what it may be.
-        ValueError: an id is not in the vocabulary, or the tokens have no ids to say which one follows.
+        ValueError: an id is not in the vocabulary, a text is not one token of it, or the tokens have no ids to say
+            which one follows.
     """
     n = len(text)
     if target is None:
         return None
+    if isinstance(target, str) and target != "next":
+        target = _id_of(target, vocabulary)
     if isinstance(target, str):
-        if target != "next":
-            raise ValueError(f'target must be "next", a token id, or one for each position; got {target!r}')
         if text.ids is None:
             raise ValueError('target="next" needs tokens that know their ids (Tokens, such as trace.tokens)')
         found = np.array([*text.ids[1:], -1], np.int64)
@@ -134,6 +135,24 @@ def targets_of(target: Any, text: Tokens, vocab: int) -> np.ndarray | None:
             f"target must hold token ids 0 … {vocab - 1}, or -1 for none; got {found.min()} … {found.max()}"
         )
     return found
+
+
+def _id_of(token: str, vocabulary: Any) -> int:
+    """The id of a token by its text, such as " Mary"."""
+    if vocabulary is None:
+        raise ValueError(f"target={token!r} needs to know what ids spell: pass vocabulary=, or the token's id")
+    if isinstance(vocabulary, Mapping):
+        found = [key for key, name in vocabulary.items() if name == token]
+    elif isinstance(vocabulary, Sequence | np.ndarray):
+        found = [i for i, name in enumerate(vocabulary) if name == token]
+    else:
+        found, _ = Vocabulary(vocabulary).encode(token)
+    if len(found) != 1:
+        hint = "" if token.startswith(" ") else "; words inside a sentence mostly begin with their space"
+        raise ValueError(
+            f'target must be "next", an id, or the text of one token; {token!r} is {len(found)} tokens of the vocabulary{hint}'
+        )
+    return index(found[0])
 
 
 def predicted(layers: Sequence[Any], k: int, targets: np.ndarray | None) -> Predicted:

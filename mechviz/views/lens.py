@@ -37,7 +37,7 @@ def lens(
     Colour is, by a switch above the picture, the probability of the top token, the Kullback-Leibler divergence from the
     last layer's distribution, the rank of the target, or the entropy. Hovering a cell lists its most probable tokens and
     all four numbers; a click picks layer and position (``view.selection``). ``[`` and ``]`` change the colour. Where
-    cells are too narrow for a token, colours alone are drawn: pass a part of the text to read it.
+    cells are too narrow for a token, colours alone are drawn: zoom in (plus, or Ctrl with the wheel) to read them.
 
     Args:
         tokens: What was read, [position]: `Tokens` (``trace.tokens``) or a list of strings.
@@ -49,8 +49,8 @@ def lens(
         layer_names: A name for each instead of "L0", such as "embedding".
         vocabulary: What the ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that
             `tokens` were made with (``trace.tokens``); without one, tokens are told by their ids.
-        target: The token whose rank is told: an id, one for each position (−1 for none), or "next" for the one that
-            follows in the text. By default the last layer's most probable token.
+        target: The token whose rank is told: an id or a text such as " Mary", an id for each position (−1 for none), or
+            "next" for the one that follows in the text. By default the last layer's most probable token.
         value: The colour at first: "probability", "KL", "rank" or "entropy"; the last three are in nats, ranks and nats.
         title: Heads the picture.
 
@@ -75,7 +75,8 @@ def lens(
         raise ValueError(f"value must be one of {', '.join(get_args(Value))}; got {value!r}")
     vocab = stack[0].shape[1]
     count = count_of(k, vocab, len(stack) * len(text))
-    found = predicted(stack, count, targets_of(target, text, vocab))
+    vocabulary = text.vocabulary if vocabulary is None else vocabulary
+    found = predicted(stack, count, targets_of(target, text, vocab, vocabulary))
     rows = side_of(
         layer_names,
         {"layers": numbers},
@@ -98,7 +99,7 @@ def lens(
             "columns": columns.to_props(),
             "measures": measures,
             "open": opened,
-            **props_of(found, text.vocabulary if vocabulary is None else vocabulary),
+            **props_of(found, vocabulary),
             "kl": wire.Array(found.kl),
             "missing": missing_said(getattr(logits, "missing", {}), "stream"),
         },

@@ -38,8 +38,8 @@ def predictions(
         k: How many tokens of each position; at most the whole vocabulary.
         vocabulary: What the ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that
             `tokens` were made with (``trace.tokens``); without one, tokens are told by their ids.
-        target: A token whose rank and probability are told: an id, one for each position (−1 for none), or "next" for
-            the one that follows in the text. By default "next" where `tokens` know their ids, else none.
+        target: A token whose rank and probability are told: an id or a text such as " Mary", an id for each position (−1
+            for none), or "next" for the one that follows in the text. By default "next" where `tokens` know their ids, else none.
         title: Heads the picture.
 
     A position whose logits hold NaN, or nothing but −∞, has no numbers: its cells are hatched and name no token.
@@ -61,7 +61,8 @@ def predictions(
     vocab = array.shape[1]
     count = count_of(k, vocab, len(text))
     wanted = "next" if target is None and text.ids is not None else target
-    targets = targets_of(wanted, text, vocab)
+    vocabulary = text.vocabulary if vocabulary is None else vocabulary
+    targets = targets_of(wanted, text, vocab, vocabulary)
     found = predicted([array], count, np.full(len(text), -1) if targets is None else targets)
     values = np.ascontiguousarray(found.probabilities[0].T)  # [k, position]
     ranks = [str(i + 1) for i in range(count)]
@@ -76,7 +77,7 @@ def predictions(
             "columns": columns.to_props(),
             "measures": [{"name": "probability", "values": wire.Array(values), "ramp": "ink", "limits": [0, 1]}],
             "open": 0,
-            **props_of(found, text.vocabulary if vocabulary is None else vocabulary),
+            **props_of(found, vocabulary),
             "kl": None,
         },
         title=title,
