@@ -208,6 +208,7 @@ def sheet_props(
         "scores": sheet.scores.to_props(lazy=remote or like is not None) if sheet.probabilities else None,
         "causal": sheet.causal,
         "sink": sheet.stack[0].sink,
+        "sink_masked": sheet.stack[0].sink and all(layer.masked for layer in sheet.stack),
         "probabilities": sheet.probabilities,
         "no_products": "" if any(not layer.no_factors for layer in sheet.stack) else sheet.stack[0].no_factors,
         "row_total": _sums_to_one(sheet) if remote else row_total(sheet.found),

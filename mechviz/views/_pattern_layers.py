@@ -33,6 +33,7 @@ class Layer:
     number: int | None
     pattern: Pattern
     sink: bool = False  # whether its last key is the sink
+    masked: bool = False  # no query reads from a key behind it, but for the sink, where its last key is one
     group: int = 1  # heads that share a key head
     window: int | None = None  # keys that a query can see at most, itself among them
     # What a `Difference` is one of: "probability", or "weight"; "" where it is none.
@@ -97,7 +98,8 @@ def layers_of(pattern: Any, numbers: Sequence[int] | None) -> list[Layer]:
     shown = [SinkColumn(p) for p in patterns] if sink else patterns
     given = zip(_numbers(numbers, own), _held(shown), groups, windows, differences, patterns, strict=True)
     return [
-        Layer(n, held, sink, group, window, less, factored(p), why_none(p)) for n, held, group, window, less, p in given
+        Layer(n, held, sink, p.causal, group, window, less, factored(p), why_none(p))
+        for n, held, group, window, less, p in given
     ]
 
 

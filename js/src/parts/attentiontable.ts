@@ -3,6 +3,7 @@ import { digitsOf, type Field } from '../export/csv';
 import { edgesOf, lastColumn, type Direction, type Line, type Tile } from '../pattern/pattern';
 import type { TokensJson } from '../views/types';
 import { patchName } from './label';
+import { behind, isMasked, type Mask } from './seen';
 
 /** What the numbers are, in words. */
 export interface About {
@@ -19,11 +20,12 @@ export interface About {
   called?: string;
   /** 1 for those that are hidden or taken out: they have no numbers. */
   without?: { queries?: Uint8Array; keys?: Uint8Array };
+  mask?: Mask;
 }
 
 /** One line a weight, each with all that it is: tables are taken apart and put together. */
 export function lineTable(
-  { head, quantity, queries, keys, notes, subjects = [], called, without }: About,
+  { head, quantity, queries, keys, notes, subjects = [], called, without, mask }: About,
   direction: Direction,
   subject: number,
   { start, values }: Line,
@@ -35,7 +37,9 @@ export function lineTable(
   const several = subjects.length > 1;
   const own: Field = several ? subjects.join(' ') : subject;
   const ownToken = several ? (called ?? '') : tokenOf(by ? keys : queries, subject);
-  const hidden = by ? without?.queries : without?.keys;
+  const unseen =
+    mask?.sink === undefined ? without?.keys : behind(several ? subjects : [subject], mask.sink, without?.keys);
+  const hidden = by ? without?.queries : unseen;
   return [
     names,
     ...Array.from({ length: values.length }, (_, i): Field[] => {
@@ -50,7 +54,7 @@ export function lineTable(
 
 /** Rows are queries and columns keys; the corner says what the numbers are. Masked cells are empty. */
 export function* tileTable(
-  { head, quantity, queries, keys, notes, without }: About,
+  { head, quantity, queries, keys, notes, without, mask = {} }: About,
   tile: Tile,
   causal: boolean,
   /** How cells of several weights are pooled: "max of 8 × 8 cells". */
@@ -67,7 +71,10 @@ export function* tileTable(
     const [from, to] = [edges.rows[r], edges.rows[r + 1]];
     const last = causal ? lastColumn(tile, r) : tile.cols - 1;
     const out = allOf(without?.queries, from, to);
-    const gone = (c: number) => out || allOf(without?.keys, edges.cols[c], edges.cols[c + 1]);
+    const gone = (c: number) => {
+      const [first, stop] = [edges.cols[c], edges.cols[c + 1]];
+      return out || allOf(without?.keys, first, stop) || isMasked(mask, [from, to], [first, stop]);
+    };
     const cells = names.map((_, c) => (c > last || gone(c) ? undefined : digitsOf(tile.values, r * tile.cols + c)));
     yield [to - from > 1 ? rangeOf(from, to) : from, spanOf(queries, from, to), ...cells];
   }

@@ -25,6 +25,8 @@ export interface Look {
   padding: boolean;
   /** Keys that a query can see at most, itself among them: what lies before them is masked, too. */
   window?: number;
+  /** The last key is a sink, which every query sees; of the others none behind it, as under `causal`. */
+  sink?: number;
   /** 1 for keys that are left out: not drawn, or in their true colour on a part of the cell. */
   out?: Uint8Array;
   hides?: boolean;
@@ -158,6 +160,10 @@ export function paint(pixels: Pixels, tile: Tile, cells: Cells, look: Look, part
         small.push([c, line[from]]);
         line.fill(plate, from, to);
       }
+    }
+    if (look.sink !== undefined) {
+      const gap = Math.floor((look.sink - tile.origin.key) / tile.step);
+      line.fill(0, cells.x[Math.max(first, lastColumn(tile, r) + 1)], cells.x[Math.max(0, Math.min(gap, last + 1))]);
     }
     const [left, right] = [cells.x[first], cells.x[last + 1]];
     if (cells.gap) for (let c = first; c <= last; c++) line.fill(0, cells.x[c + 1] - cells.gap, cells.x[c + 1]);

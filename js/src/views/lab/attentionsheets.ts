@@ -44,6 +44,8 @@ export interface AttentionProps {
   causal: boolean;
   /** The last key is the sink of the heads. */
   sink?: boolean;
+  /** No query reads from a key behind it, but for the sink. */
+  sink_masked?: boolean;
   /** Spans of queries and keys; null where none are given. */
   spans?: SpansJson | null;
   key_spans?: SpansJson | null;
