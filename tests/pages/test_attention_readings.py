@@ -166,3 +166,15 @@ def test_scores_say_that_they_are_of_weights_as_they_are(shown):
     assert "of weights as they are" in page.locator(".finder .axes").inner_text()
     press(page, "x")  # all tokens again
     assert "weights as they are" not in view.inner_text()
+
+
+def test_a_hidden_key_has_no_numbers_of_its_own(shown):
+    page = shown(WORDS, softmax(4), hide="first")
+    press(page, "t")
+    page.locator(".strip [data-i='0']").click()
+    page.mouse.move(2, 2)
+    assert "hidden: taken out of all rows" in page.locator('section[aria-label="read-out"]').inner_text()
+    assert readout(page) == []
+    page.locator(".strip [data-i='1']").click()
+    page.mouse.move(2, 2)
+    assert "hidden" not in page.locator('section[aria-label="read-out"]').inner_text() and len(readout(page)) == 5
