@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from mechviz._bench_runs import BARS, Ahead, Run, Runs
 from mechviz._text_still import text_still
 from mechviz._visible import prose
 from mechviz.arrays import Quantity
+from mechviz.sites import Site, parse
 from mechviz.view import View, display
 from mechviz.views._predicted import names_of
 
@@ -36,7 +39,7 @@ def bench(
     position: int = -1,
     references: Sequence[Any] = (),
     patch: Any = None,
-    edit: str | None = None,
+    edit: Site | str | None = None,
     neurons: int = 8,
     table: Iterable[str] | None = None,
     title: str = "Lab bench",
@@ -61,7 +64,7 @@ def bench(
         references: Texts whose values "mean" and "resample" put in the place of the part's; the text itself if there are
             none. The line under the picture says which.
         patch: A second prompt with as many tokens: a fourth kind of edit puts the part's values there into this text.
-        edit: What is changed at first, such as "L1H0", "L0.mlp", "L2" or "L0N17".
+        edit: What is changed at first, such as "L1H0" or ``mv.Head(1, 0)``, "L0.mlp", "L2" or "L0N17".
         neurons: How many neurons are named, those that add most to the logit; any other can be typed in a notebook.
         table: Kinds of edits of which a file carries every one: by default "zero" and "mean", and "patch" where there is a
             second prompt. It takes a pass for each; they are made when the file is.
@@ -71,6 +74,7 @@ def bench(
     normalise the stream itself) is said in the place of the parts; everything else works.
 
     Raises:
+        TypeError: `model` is none of `mechviz.load`, `references` is a single text, `position` or `neurons` is no number.
         ValueError: `patch` has another number of tokens; `token`, `minus` or `position` does not exist; an unknown kind in
             `table`; no such site as `edit`.
 
@@ -80,17 +84,23 @@ def bench(
         >>> prompt = "When Mary and John went to the store, John gave a drink to"
         >>> bench(mv.load(), prompt, token=" Mary", minus=" John").save("bench.html")  # doctest: +SKIP
     """
+    if not hasattr(model, "trace"):
+        raise TypeError(f"model must be one of mechviz.load; got a {type(model).__name__}")
+    if isinstance(references, str):
+        raise TypeError(f"references must be a list of texts; got the single text {references!r:.80}")
     runs = Runs(
         model,
         text,
         token=token,
         minus=minus,
-        position=position,
+        position=_number("position", position),
         references=references,
         patch=patch,
-        neurons=neurons,
+        neurons=_number("neurons", neurons, least=0),
     )
-    kinds = [mode for mode in runs.modes if mode != "resample"] if table is None else list(table)
+    edit = None if edit is None else _site(edit)
+    given = [table] if isinstance(table, str) else table
+    kinds = [mode for mode in runs.modes if mode != "resample"] if given is None else list(dict.fromkeys(given))
     if unknown := [mode for mode in kinds if mode not in runs.modes]:
         raise ValueError(f"table must name kinds of edits, {', '.join(runs.modes)}; got {unknown[0]!r}")
     desk = _Desk(runs, kinds, edit)
@@ -108,6 +118,26 @@ def bench(
         selection=opens,
         saved=desk.saved,
     )
+
+
+def _number(name: str, given: Any, least: int | None = None) -> int:
+    try:
+        found = index(given)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number; got {given!r}") from None
+    if least is not None and found < least:
+        raise ValueError(f"{name} must be at least {least}; got {found}")
+    return found
+
+
+def _site(edit: Any) -> str:
+    """As its button in the picture is called."""
+    if isinstance(edit, str) and re.fullmatch(r"L\d+", edit):
+        return edit  # a whole layer, which is no site by itself
+    try:
+        return str(parse(edit))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"edit: {error}") from None
 
 
 class _Desk:

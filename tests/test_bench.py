@@ -123,6 +123,15 @@ def test_a_file_without_a_table_shows_the_edit_it_was_made_with(model):
     assert [entry["label"] for entry in saved["table"]["entries"]] == ["L0N17 → zero"]
 
 
+@pytest.mark.parametrize(
+    ("edit", "site"), [(mv.Head(1, 0), "L1H0"), ("1.0", "L1H0"), (mv.Neuron(0, 17), "L0N17"), ("L1", "L1")]
+)
+def test_what_is_changed_at_first_is_called_as_in_the_picture(model, edit, site):
+    props = mv.bench(model, TEXT, edit=edit, neurons=0, table="mean").flat()[1]["0"][1]
+    assert (props["edit"], [entry["key"] for entry in props["table"]["entries"]]) == (site, [f"{site} zero"])
+    assert props["places"] == 3 * (4 + 3)  # of one kind: 4 heads, attention, MLP and the whole of each of 3 layers
+
+
 def test_other_texts_are_told_by_their_words(model, view):
     props = view.flat()[1]["0"][1]
     assert props["references"] == "this text"
@@ -158,6 +167,17 @@ def test_what_it_refuses(model, view):
         mv.bench(model, TEXT, table=["noise"])
     with pytest.raises(ValueError, match="position must be"):
         mv.bench(model, TEXT, position=15)
+    with pytest.raises(TypeError, match="position must be a whole number; got 'last'"):
+        mv.bench(model, TEXT, position="last")
+    with pytest.raises(ValueError, match="neurons must be at least 0; got -1"):
+        mv.bench(model, TEXT, neurons=-1)
+    with pytest.raises(TypeError, match="model must be one of mechviz.load; got a str"):
+        mv.bench("gpt2", TEXT)
+    # one text would be as many as it has characters
+    with pytest.raises(TypeError, match="references must be a list of texts; got the single text 'red cat'"):
+        mv.bench(model, TEXT, references="red cat")
+    with pytest.raises(ValueError, match="edit: 'L2Q0' is not a site"):
+        mv.bench(model, TEXT, edit="L2Q0")
     with pytest.raises(ValueError, match="an edit is one of zero, mean, resample, patch; got 'half'"):
         ask(view, ["L2H0"], "half")
     with pytest.raises(ValueError, match="'L2Q0' is not a site"):
