@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mechviz.models.edits import Edit
 
 MODES = ("zero", "mean", "resample", "patch")
-_THUMB = 48  # cells a side of a thumbnail, at most
+THUMB = 48  # cells a side of a thumbnail, at most
 BARS = 12  # next tokens that are drawn
 # Logits that are looked through in every run for the next tokens of all positions: some milliseconds.
 _MOST_LOGITS = 1 << 20
@@ -264,6 +264,6 @@ def _thumbs(trace: Trace, layer: int) -> np.ndarray | None:
     except (Unavailable, KeyError, IndexError):
         return None
     causal = bool(pattern.causal)
-    heads = [pool(np.asarray(pattern.head(head)), _THUMB, causal=causal) for head in range(pattern.shape[0])]
+    heads = [pool(np.asarray(pattern.head(head)), THUMB, causal=causal) for head in range(pattern.shape[0])]
     made = np.stack(heads).astype(np.float32)
     return np.where(np.isneginf(made), 0, made)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechviz import wire
-from mechviz._bench_runs import BARS, Ahead, Run, Runs
+from mechviz._bench_runs import BARS, THUMB, Ahead, Run, Runs
 from mechviz._text_still import text_still
 from mechviz._visible import prose
 from mechviz.arrays import Quantity
@@ -159,6 +159,7 @@ class _Desk:
             "layers": [[layer, len(runs.clean.patterns[layer])] for layer in layers],
             "n_layers": len(runs.layers),
             "causal": all(bool(runs.trace.attention[layer].causal) for layer in layers),
+            "step": max((-(-max(runs.trace.attention[n].shape[1:]) // THUMB) for n in layers), default=1),
             "modes": list(runs.modes),
             "references": "; ".join(references[:3]) + ("; …" if len(references) > 3 else ""),
             "patch": "" if runs.patch is None else _quoted(runs.patch),
@@ -287,7 +288,7 @@ class _Desk:
         """Estimated height in CSS pixels, laid out as js/src/views/lab/bench.svelte does."""
         lines = 1 + sum(8 * len(token) + 2 for token in self.runs.tokens.shown) // width
         rows = min(len(self.runs.parts), 40)
-        grid = 60 + len(self.runs.layers) * 57 + 12 * 20
+        grid = 80 + len(self.runs.layers) * 57 + 12 * 20
         columns = [grid, 60 + BARS * 18 + 60 + 5 * 18, 110 + rows * 14]
         return 52 + 40 + 26 * lines + (max(columns) if width >= 760 else sum(columns) + 40) + 40
 

@@ -153,6 +153,11 @@ def test_a_scan_goes_through_the_table_a_little_at_a_time(model, monkeypatch):
     assert seen == ["L2H0 zero", "L1H1 zero", "L0H0 zero"]
 
 
+def test_thumbnails_say_how_many_weights_a_cell_has(model):
+    steps = [mv.bench(model, " cat" * n, neurons=0, table=()).flat()[1]["0"][1]["step"] for n in (47, 48, 97)]
+    assert steps == [1, 2, 3]  # with BOS 48, 49 and 98 tokens to at most 48 cells
+
+
 def test_without_a_token_it_is_the_most_probable_one(model):
     props = mv.bench(model, TEXT, neurons=0, table=()).flat()[1]["0"][1]
     assert (props["token"], props["minus"], props["position"]) == ("·Mary", None, 14)

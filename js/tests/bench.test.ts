@@ -57,7 +57,7 @@ function arraysOf(keys: string[]): Record<string, NdArray> {
 /** Of four runs, three positions each: after the second token of each run "x", then "y". */
 const AHEAD = { names: ['x', 'y', '·z'], ahead: { $array: 'ahead' }, ahead_bars: { $array: 'ahead_bars' } };
 
-async function show(ask: Backend['ask'] | undefined, more: object = {}): Promise<void> {
+async function show(ask: Backend['ask'] | undefined, more: object = {}, given: Record<string, NdArray> = {}) {
   const table = Object.keys(LOGITS);
   const arrays = {
     ...arraysOf(['']),
@@ -65,6 +65,7 @@ async function show(ask: Backend['ask'] | undefined, more: object = {}): Promise
     patterns: array(Array(18).fill(0.5), 2, 3, 3),
     ahead: array(Array(4).fill([2, 0, 0, 1, 2, 1]).flat(), 4, 3, 2),
     ahead_bars: array(Array(12).fill([0.5, 0.3, 0.25, 0.6]).flat(), 4, 3, 2, 2),
+    ...given,
   };
   const label = ['a', '·b', '·c'];
   const tokens = { label, text: ['a', ' b', ' c'], group: [0, 1, 2], special: [false, false, false] };
@@ -404,6 +405,23 @@ test('a note has its number at the head, the layer, the neuron or the token that
     const at = [parseFloat(mark.style.left) + frame.left, parseFloat(mark.style.top) + frame.top];
     expect(Math.hypot(at[0] - corner(element)[0], at[1] - corner(element)[1])).toBeLessThan(3);
   });
+});
+
+test('thumbnails that are too small for their cells are pooled, not sampled, and say so', async () => {
+  await show(undefined);
+  const said = () => root.querySelector('.heads p')!.textContent;
+  expect(said()).toBe('weights from 0 to 1');
+  abort.abort();
+  document.body.replaceChildren();
+  // 20 heads leave 8 pixels for 40 cells: of each the one weight that is not 0 is to be seen
+  const weights = Array.from({ length: 20 * 1600 }, (_, i) => (i % 1600 === 1600 - 38 ? 1 : 0));
+  await show(undefined, { layers: [[0, 20]], step: 2 }, { patterns: array(weights, 20, 40, 40) });
+  expect(said()).toBe('weights from 0 to 1, max of 10 × 10 cells');
+  const canvas = head('L0H3').querySelector('canvas')!;
+  const pixels = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data;
+  const drawn = new Set(Array.from({ length: pixels.length / 4 }, (_, i) => pixels[4 * i + 3] && pixels[4 * i]));
+  drawn.delete(0);
+  expect(drawn.size).toBe(2);
 });
 
 test('the edit that Python opens with is shown at first', async () => {

@@ -112,14 +112,14 @@ function here(array: NdArray | LazyArray | null | undefined): NdArray | undefine
 }
 
 /** Every head's thumbnail: those of the run where it has them, else the clean ones. */
-export function tilesOf(clean: NdArray | undefined, changed: NdArray | undefined): Tile[] {
+export function tilesOf(clean: NdArray | undefined, changed: NdArray | undefined, step = 1): Tile[] {
   if (!clean) return [];
   const [count, rows, cols] = clean.shape;
   const first = changed ? count - changed.shape[0] : count;
   return Array.from({ length: count }, (_, i) => {
     const [source, at] = i < first ? [clean, i] : [changed!, i - first];
     const values = source.data.subarray(at * rows * cols, (at + 1) * rows * cols);
-    return { values, rows, cols, step: 1, origin: { query: 0, key: 0 } };
+    return { values, rows, cols, step, origin: { query: 0, key: 0 } };
   });
 }
 
