@@ -179,6 +179,7 @@ class PatternStack(Layered[Pattern]):
         behind: Any = None,
     ) -> None:
         self.behind = behind
+        self.less: tuple[Any, Any] | None = None  # of a difference of two traces: the tokens of both
         items = patterns if isinstance(patterns, Mapping) else dict(enumerate(patterns))
         made = {
             layer: (lambda item=item: item) if isinstance(item, Pattern) else partial(_numbered, item, layer)
@@ -202,10 +203,13 @@ class PatternStack(Layered[Pattern]):
             except Unavailable:
                 continue
             break
-        return PatternStack(
+        found = PatternStack(
             {layer: lambda layer=layer: self._less(other, layer) for layer in shared},
             missing={**other.missing, **self.missing},
         )
+        mine, its = (getattr(getattr(stack.behind, "trace", None), "tokens", None) for stack in (self, other))
+        found.less = None if mine is None or its is None else (mine, its)
+        return found
 
     def _less(self, other: PatternStack, layer: int) -> Difference:
         mine, theirs = self[layer], other[layer]
@@ -216,5 +220,5 @@ class PatternStack(Layered[Pattern]):
 
     def _slice(self, index: slice) -> Layered[Pattern]:
         part = super()._slice(index)
-        part.behind = self.behind  # type: ignore[attr-defined]
+        part.behind, part.less = self.behind, self.less  # type: ignore[attr-defined]
         return part

@@ -427,6 +427,8 @@ def _provenance_line(provenance: Mapping[str, Any], tokens: int | None, texts: i
         parts.append(f"{several}{tokens:,} token{'' if tokens == 1 else 's'}{notes}")
     if provenance.get("dtype"):
         parts.append(str(provenance["dtype"]))
+    if provenance.get("less"):  # of a difference: what was taken from it
+        parts.append(str(provenance["less"]))
     if provenance.get("missing"):  # what was asked for and cannot be drawn
         parts.append(str(provenance["missing"]))
     return parts

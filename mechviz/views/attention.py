@@ -18,6 +18,7 @@ from mechviz.sites import Head
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
 from mechviz.views._attention_asked import Sheets, first_words, open_first, read_all, sheets_of
+from mechviz.views._attention_less import less_of
 from mechviz.views._attention_opening import Curve, Drawing, Kinds, Merge, Opening, Pooling, chosen
 from mechviz.views._attention_scores import check_roles, over_texts, role_weights, roles_props
 from mechviz.views._attention_sheet import Asked, Sheet, sheet_props
@@ -243,7 +244,8 @@ def attention(
         site=site,
         provenance=_provenance(read, sheets.texts)
         | {"precision": ", ".join(precisions)}
-        | ({"missing": missing} if missing else {}),
+        | ({"missing": missing} if missing else {})
+        | ({"less": less} if (less := less_of(sheets.given)) else {}),
         answers={
             "value": lambda args: _line(every, args),
             **Products([(source.factors, source.column) for sheet in read for source in sheet.sources]).answers(),

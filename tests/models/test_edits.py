@@ -365,3 +365,18 @@ def test_edits_of_blocks_that_write_into_their_input():
     torch.testing.assert_close(trace.logits, expected.logits)
     torch.testing.assert_close(trace.resid_pre[1], expected.resid_pre[1])
     torch.testing.assert_close(trace.neurons[1], expected.neurons[1])
+
+
+def test_a_picture_of_a_difference_says_what_was_taken_from_what():
+    model = mv.load()
+    clean, edited = model.trace("When Mary and John"), model.trace("When Mary and John", edits=[mv.ablate("L1H1")])
+    other = model.trace("When John and Mary")
+
+    def said(tokens, pattern) -> list[str]:
+        frame = dict(mv.attention(tokens, pattern).flat("file")[1]["0"][1])["frame"]
+        return [part for part in frame["provenance"] if part.startswith("less ")]
+
+    assert said(edited.tokens, edited.attention - clean.attention) == ["less a run without edits"]
+    assert said(clean.tokens, clean.attention - edited.attention) == ["less a run with L1H1 → zero"]
+    assert said(clean.tokens, (clean.attention - other.attention)[1:]) == ["less text “When John and Mary”"]
+    assert said(clean.tokens, clean.attention - clean.attention) == said(clean.tokens, clean.attention) == []
