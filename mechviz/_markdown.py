@@ -19,6 +19,9 @@ _ATTRIBUTES = frozenset(
     "notation rowlines rowspacing rspace scriptlevel separator stretchy symmetric voffset width".split()
 )
 
+# Elements that must have so many parts.
+_PARTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -114,7 +117,17 @@ def mathml(tex: str, *, display: bool) -> str:
         raise ValueError(f"the formula {tex!r} cannot be read: {why}{f' ({error})' if str(error) else ''}") from None
     for element in parent.iter():
         _clean(element)
+        if why := _half(element):
+            raise ValueError(f"the formula {tex!r} cannot be read: {why}")
     return "".join(ElementTree.tostring(child, encoding="unicode") for child in parent)
+
+
+def _half(element: Any) -> str:
+    """What is wrong with an element that the converter has let pass: browsers draw nothing, or the command itself."""
+    if element.tag in ("mi", "mo", "mn") and re.fullmatch(r"\\[A-Za-z]+", element.text or ""):
+        return f"unknown command {element.text}"
+    wanted = _PARTS.get(element.tag, len(element))
+    return "" if len(element) == wanted else f"{len(element)} of {wanted} parts of a fraction, root or script"
 
 
 def _clean(element: Any) -> None:

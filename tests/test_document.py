@@ -67,6 +67,20 @@ def test_a_formula_that_cannot_be_read_is_quoted():
         mv.page("t", ["fine", r"not $\frac{1$"]).to_html()
 
 
+@pytest.mark.parametrize(
+    ("tex", "why"),
+    [
+        (r"\frac{1}", "1 of 2 parts of a fraction, root or script"),
+        (r"\softmax{x}", r"unknown command \softmax"),
+    ],
+)
+def test_half_a_formula_is_not_drawn_as_if_it_were_one(tex, why):
+    with pytest.raises(ValueError, match=re.escape(f"the formula {tex!r} cannot be read: {why}")):
+        mathml(tex, display=False)
+    for whole in (r"\frac{}{}", r"\sqrt[3]{x}", r"x_1^2", r"\backslash", r"\text{\softmax}", r"\underbrace{a}_{b}"):
+        assert mathml(whole, display=False).startswith("<math")
+
+
 def test_contents_are_nested_and_lead_to_their_headings():
     prose = Prose()
     html = prose.html("# One\n\n## A & B\n\ntext\n\n## Two *words*\n\n# One") + prose.html("# One")
