@@ -131,3 +131,18 @@ def test_weights_alone_have_no_queries_and_keys(shown):
     page.get_by_role("button", name="q·k by dimension").click()
     said = page.locator("section[aria-label='q·k by dimension']").inner_text()
     assert "only weights are known of this pattern" in said
+
+
+def test_heads_are_points_by_scores_that_have_numbers(shown):
+    page = shown(WORDS, patterns(0))  # no token comes twice: there is no induction score
+    page.get_by_role("button", name="scatter").click()
+    points = page.locator(".finder [role=application]")
+    assert points.get_attribute("aria-label") == "heads by previous-token score and entropy"
+    assert "hover a point" in page.locator(".finder p").first.inner_text()
+    page.get_by_label("upward", exact=True).select_option(label="induction score")
+    assert points.get_attribute("aria-label") == "heads by previous-token score and induction score"
+    assert page.locator(".finder p").first.inner_text() == "induction score: no number"
+    across = np.full((1, 3, N, 4), 0.25)
+    page = shown(WORDS, across, key_tokens=["a", " b", " c", " d"])
+    page.get_by_role("button", name="scatter").click()
+    assert page.locator(".finder [role=application]").get_attribute("aria-label") == "heads by entropy and sink mass"

@@ -25,8 +25,9 @@ export class HeadOrder {
   overTexts = $state(true);
   /** Heads as points by two scores. */
   finder = $state(false);
-  across = $state('previous');
-  up = $state('induction');
+  /** Their ids, once they are chosen. */
+  across = $state('');
+  up = $state('');
 
   #given: () => Choices;
   scores = $derived.by((): Score[] => {
@@ -61,8 +62,17 @@ export class HeadOrder {
     this.order = this.order === 'down' ? 'up' : this.order === 'up' ? 'place' : 'down';
   }
 
-  /** The score of this name, else the first there is. */
-  named(name: string): Score | undefined {
-    return this.all.find(({ id }) => id === name) ?? this.all[0];
-  }
+  /** What heads are drawn by: as it was chosen, else scores of which there are numbers here. */
+  axes = $derived.by((): [across: Score | undefined, up: Score | undefined] => {
+    const usual = this.all.filter(hasNumbers);
+    const chosen = (id: string) => this.all.find((score) => score.id === id);
+    const x = chosen(this.across) ?? usual.find(({ id }) => id === 'previous') ?? usual[0] ?? this.all[0];
+    const rest = usual.filter((score) => score !== x);
+    return [x, chosen(this.up) ?? rest.find(({ id }) => id === 'induction') ?? rest[0] ?? x];
+  });
+}
+
+/** Some head has this score: without a token that comes twice none has one for inductions. */
+export function hasNumbers({ values }: Score): boolean {
+  return values.some((value) => !Number.isNaN(value));
 }
