@@ -101,6 +101,19 @@ def test_both_tokens_of_a_long_text_stand_among_their_neighbours(shown):
     assert other.replace("\n", "") == "… w54 w55 w56 w57 w58·w59 the w61 w62 w63 w64…"
 
 
+def test_of_a_short_and_a_long_text_the_long_one_has_a_context_and_nothing_sticks_out_of_a_narrow_page(shown):
+    keys = [f" k{i}" for i in range(120)]
+    weights = np.eye(3, 120, 60, dtype=np.float32)  # query i reads key 60 + i
+    texts = [[" some", " rather", " long"], [" and", " another", " text"]]
+    page = shown(texts, [weights] * 2, key_tokens=[keys] * 2)
+    (context,) = page.locator(".contexts p").all_inner_texts()
+    assert context.replace("\n", "") == "… k57 k58 k59 k60 k61·k62 k63 k64 k65 k66 k67…"
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.locator(".texts").bounding_box()["height"] < 40  # in one line
+
+
 def test_a_largest_weight_is_not_beyond_its_scale_for_how_thumbnails_travel(shown):
     # 16 bits make 2.3496 of 2.3495, which is the end of the scale: not beyond it, so there is no bar in its cell.
     page = shown(["a", " b"], np.array([[[2.3495, -1], [1, 0.5]]] * 2))

@@ -8,10 +8,15 @@ const SEEN = 100;
 const ROOM = 20;
 const SIGNS: Record<string, string> = { '\n': '↵', '\t': '⇥', '\r': '␍' };
 
+/** Not all of the text is on the screen. */
+export function isLong(tokens: TokensJson): boolean {
+  return tokens.label.length > SEEN;
+}
+
 /** What stands before and after a token, in whole tokens; undefined where the text is short, or it is a patch of an image. */
 export function contextOf(tokens: TokensJson, position: number): { before: string; after: string } | undefined {
   const count = tokens.label.length;
-  if (count <= SEEN || placeOf(tokens, position)) return undefined;
+  if (!isLong(tokens) || placeOf(tokens, position)) return undefined;
   const read = (i: number) =>
     (tokens.special[i] ? tokens.label[i] : tokens.text[i]).replace(/[\n\t\r]/g, (sign) => SIGNS[sign]);
   let [first, last, before, after] = [position, position, '', ''];
