@@ -212,6 +212,24 @@ test('inline SVG is copied with what style sheets say', () => {
   expect(svg.querySelector('tspan')!.getAttribute('fill')).toBe('#ff0000');
 });
 
+test('ids are of one picture alone, and text that looks like one stays', () => {
+  const ramp = (color: string) => {
+    const element = document.createElement('div');
+    element.innerHTML =
+      `<p>url(#r) id="r" href="#r"</p><svg width="20" height="20"><defs><linearGradient id="r"><stop offset="0" stop-color="${color}"/>` +
+      '</linearGradient></defs><rect fill="url(#r)" width="20" height="20"/></svg>';
+    document.body.append(element);
+    return svgOf(element, { title: '', provenance: {}, writer: '' });
+  };
+  const [red, blue, again] = ['red', 'blue', 'red'].map(ramp);
+  const idOf = (svg: string) => / id="([^"]+-r)"/.exec(svg)![1];
+  expect(idOf(red)).not.toBe(idOf(blue));
+  expect(idOf(again)).toBe(idOf(red)); // equal pictures are equal
+  expect(red).toContain(`fill="url(#${idOf(red)})"`);
+  const made = new DOMParser().parseFromString(red, 'image/svg+xml');
+  expect(texts(made.documentElement)).toEqual(['url(#r) id="r" href="#r"']);
+});
+
 test('shadow roots are walked', () => {
   const svg = drawn('<div></div>', (box) => {
     box.firstElementChild!.attachShadow({ mode: 'open' }).innerHTML = '<b>inside</b>';

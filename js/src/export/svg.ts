@@ -10,7 +10,7 @@ import { cut, linesOf, type Line } from './lines';
 import { Paints } from './paints';
 import { raster } from './raster';
 import { recorded } from './recorder';
-import { escape, num, tag, type Attributes } from './xml';
+import { escape, num, ownIds, tag, type Attributes } from './xml';
 
 export interface SvgOptions {
   /** What of the window is in the picture; by default the element. */
@@ -34,6 +34,7 @@ export function svgOf(element: Element, options: SvgOptions): string {
   const { width, height } = box;
   const drawing = new Drawing(element, box);
   const body = drawing.element(element, new DOMRect(0, 0, width, height));
+  const drawn = ownIds(drawing.definitions() + body);
   const size = options.width_mm
     ? { width: `${num(options.width_mm)}mm`, height: `${num((options.width_mm / box.width) * box.height)}mm` }
     : { width, height };
@@ -50,7 +51,7 @@ export function svgOf(element: Element, options: SvgOptions): string {
     },
     `${tag('title', {}, escape(options.title))}<metadata><provenance xmlns="${NAMESPACE}" writer="${escape(options.writer)}">` +
       `${escape(JSON.stringify(options.provenance))}</provenance></metadata>` +
-      `${drawing.definitions()}${fill ? tag('rect', { width, height, ...fill }) : ''}${body}`,
+      `${fill ? tag('rect', { width, height, ...fill }) : ''}${drawn}`,
   );
 }
 

@@ -12,6 +12,17 @@ export function escape(text: string): string {
     .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '\ufffd');
 }
 
+/**
+ * Ids that no other picture has: several that stand in one HTML document would else share their ramps. They come from
+ * what is drawn, so that equal pictures are equal. Quotes are escaped in text: what is changed are attributes.
+ */
+export function ownIds(svg: string): string {
+  let hash = 0x811c9dc5; // FNV-1a
+  for (let i = 0; i < svg.length; i++) hash = Math.imul(hash ^ svg.charCodeAt(i), 0x01000193);
+  const own = `m${(hash >>> 0).toString(36)}-`;
+  return svg.replace(/( id="|="url\(#|href="#)/g, `$1${own}`);
+}
+
 export type Attributes = Record<string, string | number | undefined>;
 
 /** ` x="1" fill="#fff"`, without what is undefined. */
