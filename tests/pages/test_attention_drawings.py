@@ -146,3 +146,14 @@ def test_heads_are_points_by_scores_that_have_numbers(shown):
     page = shown(WORDS, across, key_tokens=["a", " b", " c", " d"])
     page.get_by_role("button", name="scatter").click()
     assert page.locator(".finder [role=application]").get_attribute("aria-label") == "heads by entropy and sink mass"
+
+
+def test_a_reading_from_role_to_role_says_in_how_many_texts_there_are_both(shown):
+    weights = [patterns(seed) for seed in range(3)]
+    page = shown([WORDS] * 3, weights, roles={"IO": [1, None, 3], "S": 2, "END": -1})
+    told = [" ".join(text.split()) for text in page.locator("dl > div").all_inner_texts()]
+    (both,) = [text for text in told if text.startswith("END → IO")]
+    mean = np.mean([weights[0][0, 0, 5, 1], weights[2][0, 0, 5, 3]])
+    assert both.startswith(f"END → IO {mean:.2f} ±") and both.endswith("in 2 of 3")
+    (every,) = [text for text in told if text.startswith("END → S")]
+    assert "in" not in every

@@ -45,6 +45,8 @@ export interface Score {
   spread?: Float64Array;
   /** Which role reads, and which is read. */
   roles?: readonly [number, number];
+  /** In how many of the texts there is such a pair of roles, where not in all. */
+  texts?: { n: number; all: number };
 }
 
 const UNITS: Record<string, [unit: string, decimals: number]> = {
@@ -91,8 +93,10 @@ export function rolePairs(
       const reads = say('score.role.long', { from: names[i], to: names[k] });
       // Of roles that are not in every text, or stand in the other order there, fewer count.
       const n = spread && counts ? counts[i][k] : positions.length;
-      const title = spread ? say('score.role.texts', { title: reads, n, all: positions.length }) : reads;
-      const rest = { spread: spread ? column(spread) : undefined, roles };
+      const all = positions.length;
+      const title = spread ? say('score.role.texts', { title: reads, n, all }) : reads;
+      const texts = spread && n < all ? { n, all } : undefined;
+      const rest = { spread: spread ? column(spread) : undefined, roles, texts };
       return { id: label, label, title, unit: '', decimals: 2, values, ...rest };
     })
     .filter((score) => score !== undefined);
