@@ -581,6 +581,9 @@ def test_rows_that_are_nan_throughout_are_undefined_and_leave_the_rest_as_it_is(
     found = decoded(got["scores"]["values"])[0, 1, [SCORES.index(name) for name in STATISTICS]]
     # By hand rows of zeros do not count either.
     np.testing.assert_allclose(found, by_hand(np.nan_to_num(padded[0, 1]), causal=True), rtol=1e-6)
+    padded[1, 2] = np.nan  # nor does a head of nothing but NaN say that there is no mask
+    assert props(mv.attention(WORDS, padded))["causal"] is True
+    assert props(mv.attention(WORDS, np.full((2, N, N), np.nan)))["causal"] is False  # or that there is one
     padded[0, 0, 3, 1] = np.nan  # one cell is no row
     assert props(mv.attention(WORDS, padded))["scores"] is None
 

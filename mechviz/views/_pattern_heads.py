@@ -113,11 +113,18 @@ def is_causal(heads: Sequence[HeadSource], given: bool | None, *, same_tokens: b
         if given:
             _check_causal(heads)
         return bool(given)
-    return same_tokens and all(
-        # A pattern that is no array knows its own rule, and may be too large to be looked through.
-        source.pattern.causal or (isinstance(source.pattern, Dense) and _is_masked(source.weights()))
-        for source in heads
-    )
+    # A pattern that is no array knows its own rule, and may be too large to be looked through.
+    dense = [isinstance(source.pattern, Dense) for source in heads]
+    said = [
+        source.pattern.causal or (held and _is_masked(source.weights()))
+        for source, held in zip(heads, dense, strict=True)
+        if not (held and _is_nan(source.weights()))  # which says nothing
+    ]
+    return same_tokens and bool(said) and all(said)
+
+
+def _is_nan(weights: np.ndarray) -> bool:
+    return bool(np.isnan(weights[:, 0]).all() and np.isnan(weights).all())
 
 
 def _is_masked(weights: np.ndarray) -> bool:
