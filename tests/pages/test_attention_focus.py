@@ -122,3 +122,21 @@ def test_a_largest_weight_is_not_beyond_its_scale_for_how_thumbnails_travel(show
         return [...new Uint32Array(bytes.buffer)];
     }))].filter(color => color >>> 24)"""
     assert len(page.locator("[role=listbox] canvas").evaluate_all(colors)) == 4
+
+
+def test_several_tokens_are_picked_with_the_keys_that_the_list_names(shown):
+    page = shown([f" w{i}" for i in range(6)], softmax(6, 6, causal=True))
+    page.locator(".map").focus()
+    page.keyboard.press("?")
+    assert "in the text: several tokens, read as one" in page.get_by_role("dialog").inner_text()
+    page.keyboard.press("Escape")
+    page.locator(".strip [data-i='1']").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    assert "mean of 2 queries reads from" in readout(page)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Space")
+    page.locator("[role=listbox][aria-label^=heads], .map").last.focus()  # what is under the keys is read by itself
+    assert "mean of 3 queries reads from" in readout(page)
+    assert page.locator(".strip [data-pinned]").evaluate_all("all => all.map(e => e.dataset.i)") == ["1", "2", "4"]

@@ -149,6 +149,7 @@ export function keysOf(
     ['Enter', say('keys.pin')],
     ['Esc', say('keys.letGo')],
     ['t', say('attention.key.turn')],
+    ['Shift ← → Space', say('attention.key.together')],
     ['s', say('attention.key.scale')],
     ...(answers ? [['n p', say('attention.key.answer')] satisfies [string, string]] : []),
     ['q', say('attention.key.products')],
