@@ -305,9 +305,9 @@ def _key(sites: Sequence[str], mode: str) -> str:
 
 
 def _place(site: str) -> dict[str, list[int]]:
-    """Of a head, what is then picked."""
-    layer, _, head = site[1:].partition("H")
-    return {"layers": [int(layer)], "heads": [int(head)]} if head.isdecimal() and layer.isdecimal() else {}
+    """Of a head or a neuron, what is then picked."""
+    found = re.fullmatch(r"L(\d+)([HN])(\d+)", site)
+    return {"layers": [int(found[1])], {"H": "heads", "N": "neurons"}[found[2]]: [int(found[3])]} if found else {}
 
 
 def example() -> View:

@@ -127,7 +127,10 @@ def test_a_file_without_a_table_shows_the_edit_it_was_made_with(model):
     ("edit", "site"), [(mv.Head(1, 0), "L1H0"), ("1.0", "L1H0"), (mv.Neuron(0, 17), "L0N17"), ("L1", "L1")]
 )
 def test_what_is_changed_at_first_is_called_as_in_the_picture(model, edit, site):
-    props = mv.bench(model, TEXT, edit=edit, neurons=0, table="mean").flat()[1]["0"][1]
+    made = mv.bench(model, TEXT, edit=edit, neurons=0, table="mean")
+    picked = {"L1H0": ([1], [0], []), "L0N17": ([0], [], [17]), "L1": ([], [], [])}[site]
+    assert (made.selection.layers, made.selection.heads, made.selection.neurons) == picked
+    props = made.flat()[1]["0"][1]
     assert (props["edit"], [entry["key"] for entry in props["table"]["entries"]]) == (site, [f"{site} zero"])
     assert props["places"] == 3 * (4 + 3)  # of one kind: 4 heads, attention, MLP and the whole of each of 3 layers
 

@@ -129,7 +129,7 @@ test('in a file a click shows the run of the table: badge, logit, bars, losses, 
   const part = root.querySelector<HTMLElement>('.parts button')!;
   expect([part.textContent.replace(/\s+/g, ' ').trim(), part.title]).toEqual(['L0H0 −3.00', '+2.00 → −1.00']);
   expect(root.textContent).toContain('the terms sum to 4.00 and −2.00; norm scale frozen in each run');
-  expect(figure.selection).toMatchObject({ layers: [0], heads: [1] });
+  expect(figure.selection).toMatchObject({ layers: [0], heads: [1], neurons: [] });
   // again restores
   head('L0H1').click();
   await vi.waitFor(() => expect(big()).toBe('4.00'));
@@ -225,6 +225,7 @@ test('live: Shift adds, any neuron can be typed, an error stands in place and th
   input.focus();
   await userEvent.keyboard('L0N999{Enter}');
   await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0N999']));
+  expect(figure.selection).toMatchObject({ layers: [0], heads: [], neurons: [999] });
   asked.at(-1)!.fail('ValueError: no such neuron');
   await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('no such neuron'));
   expect(badge()).toBe('edited: L0H0+L0H1 → zero');

@@ -169,9 +169,11 @@ export function axis(low: number, high: number): { at: number; text: string }[] 
   return marks.map((at) => ({ at, text: at === 0 ? '0' : tick(at) }));
 }
 
-/** "L1H0" → its layer and head; "L1.mlp", "L1" and "L1N3" → the layer alone. */
-export function placeOf(site: string): { layers: number[]; heads: number[] } {
-  const found = /^L(\d+)(?:H(\d+))?/.exec(site);
-  if (!found) return { layers: [], heads: [] };
-  return { layers: [Number(found[1])], heads: found[2] === undefined ? [] : [Number(found[2])] };
+/** "L1H0" → its layer and head, "L1N3" → its layer and neuron; "L1.mlp" and "L1" → the layer alone. */
+export function placeOf(site: string): { layers: number[]; heads: number[]; neurons: number[] } {
+  const [layers, heads, neurons] = [/^L(\d+)/, /^L\d+H(\d+)$/, /^L\d+N(\d+)$/].map((axis) => {
+    const found = axis.exec(site);
+    return found ? [Number(found[1])] : [];
+  });
+  return { layers, heads, neurons };
 }
