@@ -22,11 +22,21 @@ export function emptySelection(): Selection {
 
 /**
  * The selection after a change. A new `positions` moves `queries` with it and drops `keys`, unless the change says
- * otherwise: a token picked in running text is read as the destination of attention.
+ * otherwise: a token picked in running text is read as the destination of attention. Other `layers` drop `neurons`, unless
+ * the change names them: a neuron is one of its layer, and the same number in another layer is another one.
  */
 export function changed(selection: Selection, change: Change): Selection {
   const follows = change.positions && !change.queries && !change.keys;
-  return { ...selection, ...(follows ? { queries: change.positions, keys: [] } : {}), ...change };
+  const { layers } = change;
+  const same =
+    layers?.every((one) => selection.layers.includes(one)) && selection.layers.every((one) => layers.includes(one));
+  const leaves = layers && selection.layers.length > 0 && !same;
+  return {
+    ...selection,
+    ...(follows ? { queries: change.positions, keys: [] } : {}),
+    ...(leaves ? { neurons: [] } : {}),
+    ...change,
+  };
 }
 
 export function sameSelection(a: Selection, b: Selection): boolean {

@@ -32,6 +32,16 @@ test('letting go of positions lets go of queries', () => {
   expect(changed(before, { positions: [] })).toEqual(emptySelection());
 });
 
+test('neurons are of their layers: others let go of them, the same keep them', () => {
+  const pinned = { ...emptySelection(), layers: [0, 0], neurons: [148, 206], features: [3] };
+  expect(changed(pinned, { layers: [2], heads: [1] })).toMatchObject({ layers: [2], neurons: [], features: [3] });
+  expect(changed(pinned, { layers: [0], heads: [1] }).neurons).toEqual([148, 206]);
+  expect(changed(pinned, { layers: [2], neurons: [9] }).neurons).toEqual([9]);
+  expect(changed(pinned, { positions: [1] }).neurons).toEqual([148, 206]);
+  // of no layer
+  expect(changed({ ...emptySelection(), neurons: [7] }, { layers: [2] }).neurons).toEqual([7]);
+});
+
 test('a change leaves the selection that it came from alone', () => {
   const before = emptySelection();
   changed(before, { positions: [1] });
