@@ -11,6 +11,7 @@ import {
   framed,
   keyAt,
   labelsOf,
+  openedOn,
   planOf,
   queryAt,
   regionOf,
@@ -55,7 +56,7 @@ test('what is under the pointer stays there, at every scale, until the whole fit
       const after = zoomed(whole, view, down, across);
       scale = view.scale;
       expect(after.outerWidth).toBe(Math.max(300, whole.outerWidth));
-      expect(after.outerHeight).toBe(Math.max(300, whole.outerHeight));
+      expect(after.outerHeight).toBe(Math.max(480, whole.outerHeight)); // with room for rows that can be read
       expect(after.left + after.width).toBeLessThanOrEqual(after.outerWidth);
       expect(after.top + after.height).toBeLessThanOrEqual(after.outerHeight);
       // Cells are of at least a pixel, and begin at whole cells; at an end of the text the map stands still.
@@ -71,6 +72,28 @@ test('what is under the pointer stays there, at every scale, until the whole fit
     expect(plan.cell).toBe(36);
     expect(zoomedAt(whole, plan, (whole.cell / whole.step) * 0.9, x, y)).toBeUndefined();
   }
+});
+
+test('a stripe opens on all of its few rows, around the cell that is focused; what is no stripe opens as a whole', () => {
+  for (const [down, across, cell] of [
+    [30, 1500, 14],
+    [3, 1500, 36],
+    [4, 200, 36],
+    [1500, 20, 11],
+  ]) {
+    const whole = planOf(600, tokens(down), tokens(across), false);
+    const place = { query: down >> 1, key: across >> 1 };
+    const plan = zoomed(whole, openedOn(whole, place)!, down, across);
+    expect(plan.step).toBe(1);
+    expect(Math.abs(plan.cell - cell)).toBeLessThanOrEqual(2);
+    const seen = [plan.to.query - plan.from.query, plan.to.key - plan.from.key];
+    expect(down < across ? seen[0] : seen[1]).toBe(Math.min(down, across));
+    expect(plan.from.query <= place.query && place.query < plan.to.query).toBe(true);
+    expect(plan.from.key <= place.key && place.key < plan.to.key).toBe(true);
+    expect(plan.outerHeight).toBeLessThanOrEqual(Math.max(480, whole.outerHeight));
+  }
+  expect(openedOn(planOf(600, tokens(N), tokens(N), true), {})).toBeUndefined();
+  expect(openedOn(planOf(600, tokens(3), tokens(12), false), {})).toBeUndefined(); // each cell is seen
 });
 
 test('a rectangle is shown as a whole, and a cell out of sight comes into it', () => {

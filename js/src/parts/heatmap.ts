@@ -84,9 +84,24 @@ export interface Viewport extends Cell {
   scale: number;
 }
 
-/** A part of a map has the room of the whole, and that of a few cells where the whole is a stripe. */
-function outer({ outerWidth, outerHeight }: Plan): Pick<Plan, 'outerWidth' | 'outerHeight'> {
-  return { outerWidth: Math.max(outerWidth, 300), outerHeight: Math.max(outerHeight, 300) };
+/** CSS pixels that a map is wide and high at least: what is less is a stripe. */
+const STRIPE = 90;
+/** Rows of this height have a label each. */
+const READABLE = 14;
+
+/** A part of a map has the room of the whole, and that of a few cells, or of all rows, where the whole is a stripe. */
+function outer({ outerWidth, outerHeight, longest, to }: Plan): Pick<Plan, 'outerWidth' | 'outerHeight'> {
+  const high = (row: number) => HEAD + longest + 13 + row * to.query;
+  const rows = Math.max(Math.min(300, high(LARGEST)), Math.min(480, high(READABLE)));
+  return { outerWidth: Math.max(outerWidth, 300), outerHeight: Math.max(outerHeight, rows) };
+}
+
+/** Where a map opens whose whole is a stripe, as of few queries and many keys: with all of the fewer, in sight of a cell. */
+export function openedOn(whole: Plan, cell: Partial<Cell>): Viewport | undefined {
+  const { query: down, key: across } = whole.to;
+  if (whole.cell / whole.step >= READABLE || Math.min(whole.width, whole.height) >= STRIPE) return undefined;
+  const view = framed(whole, [0, Math.min(down, across)], [0, Math.min(down, across)]);
+  return revealing(zoomed(whole, view, down, across), view, cell);
 }
 
 /** The plan of a part of a map, which takes the room that the whole has. Cells begin at whole cells of their size. */
