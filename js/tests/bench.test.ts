@@ -225,13 +225,15 @@ test('live: Shift adds, any neuron can be typed, an error stands in place and th
   input.focus();
   await userEvent.keyboard('L0N999{Enter}');
   await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0N999']));
-  expect(figure.selection).toMatchObject({ layers: [0], heads: [], neurons: [999] });
   asked.at(-1)!.fail('ValueError: no such neuron');
   await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('no such neuron'));
   expect(badge()).toBe('edited: L0H0+L0H1 → zero');
+  expect(figure.selection).toMatchObject({ layers: [0], heads: [1], neurons: [] }); // what is shown is picked
   // the next one is added to what is shown, not to what failed
   await userEvent.keyboard('{Control>}a{/Control}L0N7{Shift>}{Enter}{/Shift}');
   await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0H0', 'L0H1', 'L0N7']));
+  asked.at(-1)!.answer();
+  await vi.waitFor(() => expect(figure.selection).toMatchObject({ layers: [0], heads: [], neurons: [7] }));
 });
 
 test('a run that was made while nobody asked is shown with its own thumbnails, which the kernel is asked for', async () => {

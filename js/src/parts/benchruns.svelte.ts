@@ -91,8 +91,11 @@ export class BenchRuns {
     const rest = this.edited.filter((one) => one !== site);
     if (add && this.#figure.live) this.edited = on ? rest : [...this.edited, site];
     else this.edited = on && this.edited.length === 1 ? [] : [site];
-    this.#figure.pick(placeOf(this.edited.includes(site) ? site : ''));
-    void this.#follow();
+    const asked = this.edited;
+    // Picked once it is shown: the kernel, and whoever else is told, has nothing else to do meanwhile.
+    void this.#follow().then(() => {
+      if (this.edited === asked) this.#figure.pick(placeOf(asked.includes(site) ? site : ''));
+    });
   }
 
   turn(how: string): void {
