@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+import mechviz as mv
 
 
 class Opened:
@@ -46,3 +48,15 @@ def opened(browser) -> Iterator[Opened]:
     opened = Opened(browser)
     yield opened
     opened.context.close()
+
+
+@pytest.fixture
+def shown(opened, tmp_path) -> Iterator[Callable]:
+    """Opens the page of a `mv.attention`; in the end nothing went wrong on it, and nothing foreign was asked for."""
+
+    def show(*args, **options):
+        opened.open(mv.attention(*args, **options).save(tmp_path / "page.html"))
+        return opened.page
+
+    yield show
+    assert opened.errors == [] and opened.foreign == []

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mechviz as mv
 from mechviz.pattern import Dense, Factored, PatternStack
 from mechviz.text import as_tokens
 from mechviz.views import _pattern_layers
@@ -25,16 +24,6 @@ def patterns(seed: int) -> np.ndarray:
     scores = np.where(np.tri(N) > 0, np.random.default_rng(seed).normal(0, 2, (2, 2, N, N)), -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
-
-
-@pytest.fixture
-def shown(opened, tmp_path):
-    def show(*args, **options):
-        opened.open(mv.attention(*args, **options).save(tmp_path / "page.html"))
-        return opened.page
-
-    yield show
-    assert opened.errors == [] and opened.foreign == []
 
 
 def texts(page, selector: str) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import mechviz as mv
-
 pytestmark = pytest.mark.browser
 
 FOCUSED = """() => {
@@ -20,16 +18,6 @@ def softmax(*shape: int, causal: bool) -> np.ndarray:
     scores = np.random.default_rng(0).normal(0, 2, shape)
     weights = np.exp(np.where(np.tri(*shape[-2:], dtype=bool), scores, -np.inf) if causal else scores)
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
-
-
-@pytest.fixture
-def shown(opened, tmp_path):
-    def show(*args, **options):
-        opened.open(mv.attention(*args, **options).save(tmp_path / "page.html"))
-        return opened.page
-
-    yield show
-    assert opened.errors == [] and opened.foreign == []
 
 
 def readout(page) -> str:

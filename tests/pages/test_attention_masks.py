@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mechviz as mv
 from mechviz.pattern import Factored
 
 pytestmark = pytest.mark.browser
@@ -24,16 +23,6 @@ ABOVE = """canvas => {
         drawn += bytes[4 * (y * width + x) + 3] > 0 && x / width > (y / height) + 0.12 && x / width < 12 / 13 - 0.02;
     return drawn;
 }"""
-
-
-@pytest.fixture
-def shown(opened, tmp_path):
-    def show(*args, **options):
-        opened.open(mv.attention(*args, **options).save(tmp_path / "page.html"))
-        return opened.page
-
-    yield show
-    assert opened.errors == [] and opened.foreign == []
 
 
 def factored(**options) -> Factored:

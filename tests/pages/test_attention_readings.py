@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mechviz as mv
 from mechviz.pattern import Factored
 from mechviz.views import _pattern_layers
 
@@ -24,16 +23,6 @@ def softmax(seed: int) -> np.ndarray:
     scores = np.where(np.tri(N) > 0, np.random.default_rng(seed).normal(0, 1.5, (2, N, N)), -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
-
-
-@pytest.fixture
-def shown(opened, tmp_path):
-    def show(*args, **options):
-        opened.open(mv.attention(*args, **options).save(tmp_path / "page.html"))
-        return opened.page
-
-    yield show
-    assert opened.errors == [] and opened.foreign == []
 
 
 def press(page, keys: str) -> None:
