@@ -293,6 +293,27 @@ test('live, the run of a part that the pointer rests on is made before the click
   await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('MemoryError'));
 });
 
+test('live, a press begins the run that its click shows, and the click asks for no other', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  head('L0H0').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
+  expect(asked.map(({ sites }) => sites)).toEqual([['L0H0']]);
+  head('L0H0').focus(); // as a press does
+  head('L0H0').click();
+  await new Promise((done) => setTimeout(done, 120));
+  expect(asked).toHaveLength(1);
+  expect(badge()).toBeUndefined();
+  asked[0].answer();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  // Where that failed the click asks, and says what is wrong.
+  head('L0H1').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
+  head('L0H1').click();
+  asked[1].fail('MemoryError');
+  await vi.waitFor(() => expect(asked).toHaveLength(3));
+  asked[2].fail('MemoryError');
+  await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('MemoryError'));
+});
+
 test('live, a run that takes long is made on a click only', async () => {
   const { asked, ask } = kernel();
   const clean = runs(['']);

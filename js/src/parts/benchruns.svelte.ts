@@ -40,6 +40,8 @@ export class BenchRuns {
   /** The key of what the picture shows, while what is asked for is on its way. */
   #shown = $state.raw('');
   #resting: ReturnType<typeof setTimeout> | undefined;
+  /** The run that is made before anybody asks. */
+  #begun: { key: string; done: Promise<void> } | undefined;
   #gone = false;
 
   constructor(figure: Figure, view: string, runnable: () => Runnable) {
@@ -123,7 +125,8 @@ export class BenchRuns {
     }
     this.waiting = true;
     try {
-      await this.#ask(this.edited);
+      if (this.#begun?.key === key) await this.#begun.done;
+      if (!this.known[key]?.whole) await this.#ask(this.edited);
     } catch (problem) {
       if (problem instanceof Superseded || key !== keyOf(this.edited, this.mode)) return;
       this.failed = wordsOf(problem);
@@ -150,26 +153,31 @@ export class BenchRuns {
 
   // --- before anybody asks
 
-  /** The pointer or the focus is on a site, or on none: the next click will be there, so its run is made where that is quick. */
-  rest(site: string | undefined): void {
+  /**
+   * The pointer or the focus is on a site, or on none: the next click will be there, so its run is made where that is quick;
+   * at once where a button is pressed.
+   */
+  rest(site: string | undefined, pressed = false): void {
     this.letRest();
     if (!site || !this.#figure.live || this.edited.includes(site)) return;
     // The very first one may have taken long.
     const quickest = Math.min(this.clean.took, ...Object.values(this.known).map(({ took }) => took));
-    if (quickest <= QUICK) this.#resting = setTimeout(() => void this.#ready(site), RESTED);
+    if (quickest > QUICK) return;
+    if (pressed) this.#begin(site);
+    else this.#resting = setTimeout(() => this.#begin(site), RESTED);
   }
 
   letRest(): void {
     clearTimeout(this.#resting);
   }
 
-  async #ready(site: string): Promise<void> {
-    if (this.known[keyOf([site], this.mode)]?.whole || this.waiting) return;
-    try {
-      await this.#ask([site], { channel: 'ready', background: true });
-    } catch {
-      // A click asks again, and says what is wrong.
-    }
+  #begin(site: string): void {
+    const key = keyOf([site], this.mode);
+    if (this.known[key]?.whole || this.waiting || this.#begun?.key === key) return;
+    // What goes wrong is told by the click, which asks again.
+    const done = this.#ask([site], { channel: 'ready', background: true }).catch(() => {});
+    const begun = (this.#begun = { key, done });
+    void done.then(() => this.#begun === begun && (this.#begun = undefined));
   }
 
   /** All edits of the table, one after the other, while nobody waits for another one. */
