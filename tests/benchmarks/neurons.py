@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Locator, Page
-from tokens import between_frames
+from tokens import between_frames, split_by_frames
 
 import mechviz as mv
 
@@ -120,8 +120,10 @@ def neurons(found: dict[str, float]) -> None:
             found, "another layer, opened first, click to drawn", [figure.evaluate(OPEN, f"L{i}") for i in range(1, 11)]
         )
         told(found, "a layer again", [figure.evaluate(OPEN, f"L{i}") for i in (9, 8, 9, 8, 9)])
-        taken = frames_of(nb.page, figure, HOVER, FRAMES)
-        told(found, "hover to recoloured: script and draw a frame", taken)
+        for _ in range(3):
+            taken, drawing = split_by_frames(nb.page, lambda: figure.evaluate(HOVER, FRAMES))
+            told(found, "hover to recoloured: script and draw a frame", drawing)
+            told(found, "hover to recoloured: all of the main thread", taken)
         largest = max(sizes) / 1e6
         print(
             f"display: {shown:.2f} MB each; largest message {largest:.2f} MB of {len(sizes)}, all {sum(sizes) / 1e6:.1f} MB"

@@ -28,6 +28,10 @@ COUNT = 100_000
 FRAMES = 60
 RUNS = 5
 TRACED = ["devtools.timeline", "disabled-by-default-devtools.timeline", "toplevel"]
+DRAWING = {
+    *("FireAnimationFrame", "EventDispatch", "FunctionCall", "EvaluateScript", "RunMicrotasks", "TimerFire"),
+    *("UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize", "Commit", "HitTest"),
+}
 WORDS = " the| of| and| to| in| a| is| that| model| token|ing|ed|s| attention| head|.|,|\n| neural| network".split("|")
 
 SCROLL = """async ([frames, step]) => {
@@ -81,12 +85,22 @@ def frames_of(page: Page, step: int) -> list[float]:
 
 def between_frames(page: Page, act: Callable[[], object]) -> list[float]:
     """Milliseconds of main thread in every frame while something is done."""
-    ours = traced(page, act)
+    return split_by_frames(page, act)[0]
+
+
+def split_by_frames(page: Page, act: Callable[[], object]) -> tuple[list[float], list[float]]:
+    """The same, and how much of it was script, style, layout, paint and what hands that on: not the browser's own errands."""
+    ours = [e for e in traced(page, act) if "tdur" in e]
     begins = sorted(e["ts"] for e in ours if e["name"] == "FireAnimationFrame")
-    taken = [0.0] * len(begins)
-    for task in (e for e in ours if e["name"] == "RunTask" and "tdur" in e):
-        taken[bisect.bisect(begins, task["ts"] + task["dur"]) - 1] += task["tdur"] / 1000
-    return taken[1:-1]
+    all_of_it, drawing, ends = [0.0] * len(begins), [0.0] * len(begins), 0.0
+    for event in sorted(ours, key=lambda e: (e["ts"], -e["dur"])):
+        frame = bisect.bisect(begins, event["ts"] + event["dur"]) - 1
+        if event["name"] == "RunTask":
+            all_of_it[frame] += event["tdur"] / 1000
+        elif event["name"] in DRAWING and event["ts"] >= ends:  # what lies within another one is counted there
+            drawing[frame] += event["tdur"] / 1000
+            ends = event["ts"] + event["dur"]
+    return all_of_it[1:-1], drawing[1:-1]
 
 
 def work_of(page: Page, key: str) -> float:
