@@ -314,6 +314,21 @@ test('live, a press begins the run that its click shows, and the click asks for 
   await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('MemoryError'));
 });
 
+test('live, a press whose run fails after something else was clicked is forgotten', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  head('L0H0').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
+  head('L0H0').click();
+  head('L0H1').click();
+  expect(asked.map(({ sites }) => sites)).toEqual([['L0H0'], ['L0H1']]);
+  asked[0].fail('MemoryError');
+  await new Promise((done) => setTimeout(done, 30));
+  expect(asked).toHaveLength(2); // the other one is not asked for again
+  asked[1].answer();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  expect(root.querySelector('[role=alert]')).toBeNull();
+});
+
 test('live, a run that takes long is made on a click only', async () => {
   const { asked, ask } = kernel();
   const clean = runs(['']);

@@ -125,7 +125,10 @@ export class BenchRuns {
     }
     this.waiting = true;
     try {
-      if (this.#begun?.key === key) await this.#begun.done;
+      if (this.#begun?.key === key) {
+        await this.#begun.done;
+        if (key !== keyOf(this.edited, this.mode)) return;
+      }
       if (!this.known[key]?.whole) await this.#ask(this.edited);
     } catch (problem) {
       if (problem instanceof Superseded || key !== keyOf(this.edited, this.mode)) return;
