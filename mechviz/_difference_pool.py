@@ -8,6 +8,7 @@ import numpy as np
 
 from ._difference import Difference
 from ._factored import BLOCK, Factored
+from ._factored_pool import cells_of, pooled
 
 # By where a block of keys begins: the largest score of each query there, and exp(scores - top).
 Exponentials = dict[int, tuple[np.ndarray, np.ndarray]]
@@ -100,20 +101,10 @@ def _pool(found: np.ndarray, less: np.ndarray, keys: slice, cols: np.ndarray) ->
     """Pool a block of keys into the cells that it has a part in."""
     low, high = max(keys.start, int(cols[0])), min(keys.stop, int(cols[-1]))
     inside = less[:, low - keys.start : high - keys.start]
-    left = int(np.searchsorted(cols, low, side="right")) - 1
-    right = int(np.searchsorted(cols, high, side="left"))
-    begins = np.maximum(cols[left:right], low) - low
-    cells = found[:, left:right]
+    part_of, begins = cells_of(low, high, cols)
+    cells = found[:, part_of]
     for rule in (np.maximum, np.minimum):
-        cells[...] = _further(cells, _each(rule, inside, begins))
-
-
-def _each(rule: np.ufunc, values: np.ndarray, begins: np.ndarray) -> np.ndarray:
-    """Columns pooled from each of ``begins`` to the next."""
-    step = int(begins[1]) if len(begins) > 1 else values.shape[1]
-    if step > 1 and values.shape[1] == step * len(begins) and bool((np.diff(begins) == step).all()):
-        return rule.reduce(values.reshape(len(values), len(begins), step), axis=2)
-    return rule.reduceat(values, begins, axis=1)
+        cells[...] = _further(cells, pooled(rule, inside, begins))
 
 
 def _further(a: np.ndarray, b: np.ndarray) -> np.ndarray:

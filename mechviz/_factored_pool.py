@@ -61,11 +61,9 @@ def _block(
             inside = scores[:, low - keys.start : high - keys.start]
             if weigh is not None:
                 inside = inside + weigh[low:high]
-            left = int(np.searchsorted(cols, low, side="right")) - 1
-            right = int(np.searchsorted(cols, high, side="left"))
-            begins = np.maximum(cols[left:right], low) - low
-            cells = best[:, left:right]
-            np.maximum(cells, _largest(inside, begins), out=cells)
+            part_of, begins = cells_of(low, high, cols)
+            cells = best[:, part_of]
+            np.maximum(cells, pooled(np.maximum, inside, begins), out=cells)
         if not known:
             part = pattern.ops.softmax_parts(scores)
             merged = part if merged is None else pattern.merged(merged, part)
@@ -74,10 +72,17 @@ def _block(
         pattern.keep(head, block, merged)
 
 
-def _largest(scores: np.ndarray, begins: np.ndarray) -> np.ndarray:
+def cells_of(low: int, high: int, cols: np.ndarray) -> tuple[slice, np.ndarray]:
+    """Which of the ranges have a part in keys ``low`` … ``high - 1``, and where each of these begins in them."""
+    left = int(np.searchsorted(cols, low, side="right")) - 1
+    right = int(np.searchsorted(cols, high, side="left"))
+    return slice(left, right), np.maximum(cols[left:right], low) - low
+
+
+def pooled(rule: np.ufunc, values: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """Columns pooled from each of ``begins`` to the next."""
-    step = int(begins[1]) if len(begins) > 1 else scores.shape[1]
-    even = len(begins) > 1 and scores.shape[1] == step * len(begins) and bool((np.diff(begins) == step).all())
+    step = int(begins[1]) if len(begins) > 1 else values.shape[1]
+    even = len(begins) > 1 and values.shape[1] == step * len(begins) and bool((np.diff(begins) == step).all())
     if even and step > 1:
-        return scores.reshape(len(scores), len(begins), step).max(axis=2)
-    return np.maximum.reduceat(scores, begins, axis=1)
+        return rule.reduce(values.reshape(len(values), len(begins), step), axis=2)
+    return rule.reduceat(values, begins, axis=1)

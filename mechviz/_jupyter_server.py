@@ -35,7 +35,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     """Called by Jupyter's server when it starts."""
     settings = server.web_app.settings
     before = settings.get(_SETTING)
-    if before is None:  # a server older than this setting (jupyter_server 2.4), or one with ways of its own
+    if before is None:  # a server older than this setting, or one with ways of its own
         server.log.info("mechviz: this server's sockets stay as they are")
     elif not issubclass(before, _AtOnce):
         settings[_SETTING] = type(before.__name__, (_AtOnce, before), {})

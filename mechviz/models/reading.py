@@ -218,7 +218,8 @@ class Reading:
 
     def _attention_held(self, layer: int) -> list[AttentionCall]:
         """The attention calls of a block that is held open; none of any other."""
-        opened = self._held.get(layer) if self._held else None
+        held = self._held  # another thread may end the holding meanwhile
+        opened = None if held is None else held.get(layer)
         return opened.attention if opened else []
 
     def _open_anew(self, layer: int, *, with_attention: bool) -> _Opened:
