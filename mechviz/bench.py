@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _TWIN_SECONDS = 0.5  # what a display may spend on the table of its frozen twin
 _SCAN_SECONDS = 0.03  # of runs between two looks at what the reader has asked for
+_SCAN_BYTES = 16 << 20  # of thumbnails in a browser's memory; where they are more, a click asks for those of its run
 _QUOTED = 64  # characters of another text that are shown
 _SLOW_SECONDS = 3.0  # a scan that takes longer is begun by the reader
 
@@ -52,7 +53,8 @@ def bench(
     that takes over for another one is seen to do so. The terms sum to the logit, with the scale of the final norm frozen
     in each run. While something is changed the title says so: "edited: L1H0 → zero". Nothing is done to the model itself.
 
-    In a notebook each click is a pass of the model, one at a time and the newest wins. A saved page carries the results of
+    In a notebook the edits of `table` are run while nobody clicks, where that takes less than some seconds; any other click is
+    a pass of the model, one at a time and the newest wins. A saved page carries the results of
     changing every head, attention, MLP and layer, and the neurons that are named, so that a click works without a kernel.
 
     Args:
@@ -67,7 +69,7 @@ def bench(
         edit: What is changed at first, such as "L1H0" or ``mv.Head(1, 0)``, "L0.mlp", "L2" or "L0N17".
         neurons: How many neurons are named, those that add most to the logit; any other can be typed in a notebook.
         table: Kinds of edits of which a file carries every one: by default "zero" and "mean", and "patch" where there is a
-            second prompt. It takes a pass for each; they are made when the file is.
+            second prompt. It takes a pass for each; they are made when the file is, or in a notebook while nobody clicks.
         title: Heads the picture.
 
     A loss of NaN, that of the first token, is drawn without a fill. What a model cannot be taken apart for (its blocks
@@ -190,7 +192,9 @@ class _Desk:
             site, mode = self.places[at + len(made)]
             made.append((site, mode))
             self.runs.run([site], mode)
-        return self._sent([self.runs.run([s], m) for s, m in made], [_key([s], m) for s, m in made], patterns=False)
+        runs, keys = [self.runs.run([s], m) for s, m in made], [_key([s], m) for s, m in made]
+        each = sum(pattern.nbytes for pattern in self.runs.clean.patterns.values())
+        return self._sent(runs, keys, patterns=each * len(self.places) <= _SCAN_BYTES)
 
     def next(self, asked: dict[str, Any]) -> Any:
         """The next tokens of one position with an edit, or without: labels, and probabilities before and after."""
@@ -229,8 +233,8 @@ class _Desk:
         packed = self._packed(runs, keys, patterns=patterns, ahead=False)
         arrays = [packed[name].numbers() for name in ("numbers", "bars", "loss")]
         thumbs = [one.numbers() for one in packed["patterns"] if one is not None]
-        value = {"entries": packed["entries"], "patterns": [one is not None for one in packed["patterns"]]}
-        return value, [*arrays, *thumbs]
+        own = [one is not None for one in packed["patterns"]]
+        return {"entries": packed["entries"], "patterns": own, "whole": patterns}, [*arrays, *thumbs]
 
     def _packed(
         self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True, ahead: bool = True

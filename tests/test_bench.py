@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -145,14 +146,24 @@ def test_other_texts_are_told_by_their_words(model, view):
     assert told == f"“red cat”, 4 tokens; “{long[:63]}…”, 42 tokens"
 
 
-def test_a_scan_goes_through_the_table_a_little_at_a_time(model, monkeypatch):
+@pytest.mark.parametrize("room", [1 << 20, 0])
+def test_a_scan_goes_through_the_table_a_little_at_a_time(model, monkeypatch, room):
+    """With thumbnails as a click's own where a browser has room for those of all edits."""
+    monkeypatch.setattr(import_module("mechviz.bench"), "_SCAN_BYTES", room)
     monkeypatch.setattr(Runs, "sites", lambda self: iter(["L2H0", "L1H1", "L0H0"]))
     view = mv.bench(model, TEXT, neurons=0, table=["zero"])
     seen: list[str] = []
     while len(seen) < 3:
         value, arrays = view.answer("0", "scan", {"from": len(seen)})
-        assert value["entries"] and len(arrays) == 3 and not any(value["patterns"])
-        seen += [entry["key"] for entry in value["entries"]]
+        assert value["entries"] and value["whole"] == (room > 0)
+        thumbs = arrays[3:]
+        for entry, own in zip(value["entries"], value["patterns"], strict=True):
+            seen.append(entry["key"])
+            site, mode = entry["key"].split()
+            asked, (_, _, _, *expected) = view.answer("0", "run", {"sites": [site], "mode": mode})
+            assert asked["whole"] and own == (room > 0 and asked["patterns"][0])
+            assert not own or np.array_equal(thumbs.pop(0), expected[0])
+        assert not thumbs
     assert seen == ["L2H0 zero", "L1H1 zero", "L0H0 zero"]
 
 

@@ -184,7 +184,10 @@ function kernel() {
         mode,
         how,
         answer: (thumbs = []) =>
-          resolve({ value: { entries: [entry(key)], patterns: [thumbs.length > 0] }, arrays: [...found, ...thumbs] }),
+          resolve({
+            value: { entries: [entry(key)], patterns: [thumbs.length > 0], whole: true },
+            arrays: [...found, ...thumbs],
+          }),
         fail: (message) => reject(new Error(message)),
       });
     });
@@ -244,7 +247,7 @@ test('a run that was made while nobody asked is shown with its own thumbnails, w
   const both: typeof ask = async (view, name, args) => {
     if (name === 'run') return ask(view, name, args);
     if (name !== 'scan' || scans++) return new Promise(() => {});
-    return { value: { entries: [entry('L0H0 zero')], patterns: [false] }, arrays: scan };
+    return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: false }, arrays: scan };
   };
   await show(both, { slow: false });
   await vi.waitFor(() => expect(root.textContent).toContain('Largest of 1 edit'));
@@ -258,6 +261,23 @@ test('a run that was made while nobody asked is shown with its own thumbnails, w
     return canvas.getContext('2d')!.getImageData(2, canvas.height - 3, 1, 1).data[0];
   };
   await vi.waitFor(() => expect(corner('L0H1')).toBeLessThan(corner('L0H0')));
+});
+
+test('live, a run that was made with its thumbnails while nobody asked is shown at the click, without the kernel', async () => {
+  const { asked, ask } = kernel();
+  const scanned = Object.values(arraysOf(['L0H0 zero']));
+  let scans = 0;
+  const both: typeof ask = async (view, name, args) => {
+    if (name === 'run') return ask(view, name, args);
+    if (name !== 'scan' || scans++) return new Promise(() => {});
+    return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: true }, arrays: scanned };
+  };
+  await show(both, { slow: false });
+  await vi.waitFor(() => expect(root.textContent).toContain('Largest of 1 edit'));
+  head('L0H0').click();
+  await tick();
+  expect(badge()).toBe('edited: L0H0 → zero');
+  expect(asked).toHaveLength(0);
 });
 
 test('live, the run of a part that the pointer rests on is made before the click, and nothing is shown of it', async () => {
@@ -346,7 +366,7 @@ test('a scan that fails says so below the list, and a click goes on', async () =
     async (_view, name) => {
       if (name !== 'scan') return new Promise(() => {});
       if (scans++ === 0) throw new Error('RuntimeError: out of memory');
-      return { value: { entries: [entry('L0H1 zero')], patterns: [false] }, arrays };
+      return { value: { entries: [entry('L0H1 zero')], patterns: [false], whole: false }, arrays };
     },
     { slow: false, places: 1 },
   );

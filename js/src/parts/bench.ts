@@ -32,7 +32,7 @@ export interface RunsJson {
 }
 
 export interface Run extends Entry {
-  /** Nothing of it is left in the kernel, as thumbnails are of a run that was made while nobody asked. */
+  /** Nothing of it is left in the kernel, as many thumbnails are of a run that was made while nobody asked. */
   whole: boolean;
   /** Where the next tokens of other positions are found. */
   ahead?: { of: RunsJson; row: number };
@@ -81,8 +81,8 @@ export function runsOf(json: RunsJson, whole = true): Run[] {
 }
 
 /** What the kernel answers: JSON beside its arrays, in the order of mechviz/bench.py. */
-export function answered(value: unknown, arrays: NdArray[], whole: boolean): Run[] {
-  const { entries, patterns } = value as { entries: Entry[]; patterns: boolean[] };
+export function answered(value: unknown, arrays: NdArray[]): Run[] {
+  const { entries, patterns, whole } = value as { entries: Entry[]; patterns: boolean[]; whole: boolean };
   const [numbers, bars, loss, ...thumbs] = arrays;
   const own = patterns.map((own) => (own ? thumbs.shift()! : null));
   return runsOf({ entries, numbers, bars, loss, patterns: own }, whole);

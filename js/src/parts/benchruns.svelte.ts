@@ -145,10 +145,10 @@ export class BenchRuns {
 
   async #ask(sites: string[], how?: { channel: string; background: boolean }): Promise<void> {
     const answer = await this.#figure.ask(this.#view, 'run', { sites, mode: this.mode }, how);
-    if (answer) this.#keep(answered(answer.value, answer.arrays, true));
+    if (answer) this.#keep(answered(answer.value, answer.arrays));
   }
 
-  /** A scan sends no thumbnails: a run that has them stays. */
+  /** A scan may send no thumbnails: a run that has them stays. */
   #keep(runs: Run[]): void {
     const fresh = runs.filter((one) => !this.known[one.key]?.whole).map((one) => [one.key, one]);
     this.#made = { ...this.#made, ...Object.fromEntries(fresh) };
@@ -195,7 +195,7 @@ export class BenchRuns {
         }
         const answer = await this.#figure.ask(this.#view, 'scan', { from: this.scanned });
         if (!answer) break;
-        const runs = answered(answer.value, answer.arrays, false);
+        const runs = answered(answer.value, answer.arrays);
         this.#keep(runs.filter((one) => !(one.key in this.known)));
         this.scanned += Math.max(1, runs.length);
       }
