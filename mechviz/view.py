@@ -366,7 +366,15 @@ class View(Files):
         inside = ", ".join(f"{spec.kind} {spec.props['frame']['title']!r}" for spec in self._specs())
         return f"<mechviz {inside}>" if self._spec else f"<mechviz {self._layout['kind']} of {inside}>"
 
+    def _widgets_above(self) -> list[Any]:
+        """Widgets of others that set arguments of what is in it; a notebook shows them above it."""
+        return list(dict.fromkeys(widget for child in self._children for widget in child._widgets_above()))
+
     def _ipython_display_(self) -> None:
+        if widgets := self._widgets_above():
+            from IPython.display import display as show
+
+            show(*widgets)
         notebook.display(lambda: self.widget, self._twin, repr(self))
 
     def _display_(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 
@@ -204,5 +205,90 @@ def test_what_it_refuses():
         mv.live(letters, "a", layer=3)
     with pytest.raises(TypeError, match="text must be a string; got a int"):
         mv.live(letters, 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="f must be a function from a text to a view; got a int"):
+        mv.live(letters, "a").update(f=3)
+    with pytest.raises(TypeError, match="f must return a view"):
+        mv.live(max, "a")  # of which Python knows no signature
     with pytest.raises(TypeError, match="a live view is updated by text= and f=; got title"):
         mv.live(letters, "a").update(title="x")
+
+
+def test_after_an_error_a_control_runs_with_the_text_in_the_box():
+    import ipywidgets
+
+    most = ipywidgets.IntSlider(3, 1, 9)
+
+    def f(text, most):
+        if len(text) > most:
+            raise ValueError(f"{len(text)} letters")
+        return letters(text)
+
+    view = mv.live(f, "abc", most=most)
+    asked(view, "abcde")
+    assert "5 letters" in view.error and view.text == "abc"
+    most.value = 4
+    assert "5 letters" in view.error  # not the picture of "abc" below a box that says "abcde"
+    most.value = 5
+    assert (view.error, view.text) == ("", "abcde")
+    # another function, too, is of the text in the box
+    asked(view, "abcdef")
+    view.update(f=lambda text, most: letters(text))
+    assert view.text == "abcdef"
+
+
+def test_an_error_names_its_line_and_a_long_one_is_cut_in_the_picture():
+    def f(text):
+        if text == "k":
+            raise KeyError("layer 7")
+        if text == "a":
+            raise AssertionError
+        if text == "m":
+            raise RuntimeError("CUDA out of memory. " + 9000 * "x")
+        return letters(text)
+
+    first = f.__code__.co_firstlineno
+    view = mv.live(f, "b")
+    asked(view, "k")
+    assert view.error == f"KeyError: 'layer 7' (line {first + 2}, in f)"
+    asked(view, "a")
+    assert view.error == f"AssertionError (line {first + 4}, in f)"
+    asked(view, "m")
+    shown = props(view)[0]["error"]
+    assert len(view.error) > 9000 and len(shown) < 400
+    assert shown.startswith("RuntimeError: CUDA out of memory. xxx") and shown.endswith(f"x (line {first + 6}, in f)")
+    asked(view, "b")
+    view.update(f=functools.partial(f))
+    asked(view, "k")
+    assert view.error.endswith(f"(line {first + 2}, in f)")
+
+
+def test_controls_have_names_and_are_shown_above_every_figure(monkeypatch):
+    import IPython.display
+    import ipywidgets
+
+    layer, neuron = ipywidgets.IntSlider(), ipywidgets.IntText(description="which")
+    view = mv.live(lambda text, layer, neuron: letters(text), "a", layer=layer, neuron=neuron)
+    assert (layer.description, neuron.description) == ("layer", "which")
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda *widgets, **_: shown.append(widgets))
+    for figure in (view, mv.row(view, mv.column(view, letters("b")))):
+        figure._ipython_display_()
+        assert shown[0] == (layer, neuron)
+        shown.clear()
+    letters("b")._ipython_display_()
+    assert (layer, neuron) not in shown
+
+
+def test_a_selection_of_other_cells_is_its_own():
+    picked = mv.Selection(positions=[1])
+    seen = []
+
+    def f(text, selection):
+        seen.append(selection.positions)
+        return letters(text)
+
+    elsewhere = mv.tokens(["x", "y", "z"], selection=picked)
+    view = mv.live(f, "abc", selection=picked)
+    assert view.selection is elsewhere.selection is picked and seen == [[1]]
+    elsewhere.selection.positions = [2]
+    assert seen[-1] == [2]

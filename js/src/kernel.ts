@@ -4,6 +4,7 @@ import { Superseded, type Answer, type Backend, type How } from './backend';
 import type { FigureJson } from './figure.svelte';
 import type { Selection } from './selection';
 import { decode, type Header, type NdArray } from './wire';
+import { say } from './words';
 
 /** The traits of mechviz/widget.py. */
 export interface WidgetState {
@@ -100,7 +101,10 @@ export class KernelBackend implements Backend {
     this.#toAsk.push(id);
     // One message for all that one picture asks for.
     if (this.#toAsk.length === 1) {
-      queueMicrotask(() => this.model.send({ type: 'arrays', ids: this.#toAsk.splice(0) }));
+      queueMicrotask(() => {
+        const ids = this.#toAsk.splice(0);
+        this.#say({ type: 'arrays', ids }, (gone) => ids.forEach((id) => this.#take(id)?.reject(gone)));
+      });
     }
     return promise;
   }
@@ -108,7 +112,16 @@ export class KernelBackend implements Backend {
   #send(question: Question): void {
     this.#flying.add(question.channel);
     this.#questions.set(question.content.seq, question);
-    this.model.send(question.content);
+    this.#say(question.content, (gone) => this.#answered(question.content.seq)?.reject(gone));
+  }
+
+  /** Hosts throw where the kernel of a widget is gone ("Cannot send"): nothing that waits would ever have its answer. */
+  #say(content: unknown, lost: (gone: Error) => void): void {
+    try {
+      this.model.send(content);
+    } catch {
+      lost(new Error(say('state.gone')));
+    }
   }
 
   #receive(message: Message, buffers: DataView[]): void {

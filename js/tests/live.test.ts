@@ -193,7 +193,7 @@ test('an error stands in place, and goes with the next good picture', async () =
   });
   type('bad');
   await vi.waitFor(() =>
-    expect(root.querySelector('[role=alert]')!.textContent).toContain('ValueError: no Showing the last good picture.'),
+    expect(root.querySelector('[role=alert]')!.textContent).toContain('ValueError: no · Showing the last good picture.'),
   );
   expect([shown(), box().value]).toEqual(['first', 'bad']);
   fail = false;
@@ -220,6 +220,45 @@ test('what Python sets stands in the box; keys in the box reach nobody else; the
   await userEvent.keyboard('{Alt>}r{/Alt}');
   await vi.waitFor(() => expect(asked.at(-1)).toEqual({ text: 'by Python?x', reset: true }));
   document.removeEventListener('keydown', outside);
+});
+
+test('a kernel that is gone is said to be, at every key, and the box is asked no less', async () => {
+  let gone = true;
+  const heard: string[] = [];
+  const there = kernel((message) => {
+    if (gone) throw new Error('Cannot send');
+    heard.push(message.args.text);
+  });
+  await show(there.backend);
+  const alert = () => root.querySelector('[role=alert]')?.textContent;
+  for (const text of ['a', 'ab', 'abc']) {
+    type(text);
+    await vi.waitFor(() => expect(alert()).toContain('The kernel was restarted or has ended: run the cell again.'));
+  }
+  await new Promise((done) => setTimeout(done, 350));
+  expect(root.textContent).not.toContain('Kernel busy');
+  await expect(there.backend.load('x')).rejects.toThrow('run the cell again');
+  gone = false;
+  type('abcd');
+  await vi.waitFor(() => expect(heard).toEqual(['abcd']));
+});
+
+test('an error of an earlier text gives way to the word that a newer one is awaited', async () => {
+  await show({ live: true, load, ask: () => new Promise(() => {}) }, { error: 'ValueError: no' });
+  expect(root.querySelector('[role=alert]')).not.toBeNull();
+  type('newer');
+  await vi.waitFor(() => expect(root.textContent).toContain('Showing the picture of an earlier text.'));
+  expect(root.querySelector('[role=alert]')).toBeNull();
+});
+
+test('what is wrong stays in the box until it is mended, there or by Python', async () => {
+  await show({ live: true, load, ask: async () => ({ value: null, arrays: [] }) });
+  type('bad');
+  await figure.update(figureOf('first', 2, { error: 'ValueError: no' }));
+  await vi.waitFor(() => expect(root.querySelector('[role=alert]')).not.toBeNull());
+  expect(box().value).toBe('bad');
+  await figure.update(figureOf('first', 3)); // set by a cell: the text of the picture, which has not changed
+  await vi.waitFor(() => expect(box().value).toBe('first'));
 });
 
 test('in a file the box is closed and says why', async () => {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from mechviz import worker
 from mechviz._visible import prose
 from mechviz.selection import Selection
-from mechviz.view import View
+from mechviz.view import View, linked
 from mechviz.views._held import Held
 from mechviz.views.tokens import tokens
 
@@ -28,20 +30,25 @@ class Live(View):
         error: What went wrong with the newest text, or ""; the picture is then still that of `text`.
     """
 
-    def __init__(self, f: Callable[..., View], text: str, controls: Mapping[str, Any], title: str) -> None:
+    def __init__(
+        self, f: Callable[..., View], text: str, controls: Mapping[str, Any], title: str, selection: Selection
+    ) -> None:
         """Use `live`."""
         self._f, self._controls, self._heading = f, dict(controls), title
-        self._takes_selection = "selection" in inspect.signature(f).parameters and "selection" not in controls
+        self._takes_selection = _takes_selection(f) and "selection" not in controls
         self._turn = threading.RLock()  # a cell may set the text while the reader types
         self._held = Held()
         self._stop: Callable[[], None] = lambda: None
         self.error = ""
         self._text, self._took = text, 0.0
-        first = self._run(text, Selection())
+        self._wanted = text  # what stands in the box; after an error not that of the picture
+        first = self._run(text, selection)
         self._hold(first)
         super().__init__(layout={"kind": "column"}, children=[self._box(), first])
-        self._again = worker.Newest(lambda: self._answer({"text": self._text}))
-        for control in self._controls.values():
+        self._again = worker.Newest(lambda: self._answer({"text": self._wanted}))
+        for name, control in self._controls.items():
+            if getattr(control, "description", None) == "":
+                control.description = name  # as interact of ipywidgets does: who sees two sliders asks which is which
             control.observe(lambda _change: self._again(), names="value")
 
     @property
@@ -73,8 +80,8 @@ class Live(View):
         if unknown:
             raise TypeError(f"a live view is updated by text= and f=; got {', '.join(sorted(unknown))}")
         with self._turn:
-            before, self._f = self._f, changes.get("f", self._f)
-            text = changes.get("text", self._text)
+            before, self._f = self._f, _function(changes.get("f", self._f))
+            text = changes.get("text", self._wanted)
             try:
                 made = self._run(text, self._selection)
             except BaseException:
@@ -99,18 +106,19 @@ class Live(View):
     def _answer(self, asked: Mapping[str, Any]) -> None:
         """Show what the reader has typed; what goes wrong is said above the picture, which stays."""
         with self._turn:
+            self._wanted = asked["text"]
             if asked.get("reset"):
                 self._held = Held()
             try:
                 self._show(asked["text"], self._run(asked["text"], self._selection))
             except Exception as error:
                 log.debug("mv.live: no view of %r", asked["text"], exc_info=True)
-                self.error = f"{type(error).__name__}: {error}"
+                self.error = _said(error, self._f)
                 self._children = [self._adopted(self._box()), self._children[1]]
                 self._changed(now=worker.is_here())
 
     def _show(self, text: str, made: View) -> None:
-        self.error, self._text = "", text
+        self.error, self._text, self._wanted = "", text, text
         self._hold(made)
         self._children[1]._parents.discard(self)
         self._children = [self._adopted(self._box()), self._adopted(made)]
@@ -136,7 +144,7 @@ class Live(View):
     def _box(self) -> View:
         props = {
             "text": prose(self._text),
-            "error": prose(self.error) or None,
+            "error": prose(_short(self.error)) or None,
             "took": self._took * 1000,
             "saved": False,
             "controls": [[name, prose(str(control.value))] for name, control in self._controls.items()],
@@ -152,21 +160,25 @@ class Live(View):
             saved=lambda twin: {"saved": True, "error": None, "took": 0.0},
         )
 
-    def _ipython_display_(self) -> None:
-        if self._controls:
-            from IPython.display import display as show
-
-            show(*self._controls.values())
-        super()._ipython_display_()
+    def _widgets_above(self) -> list[Any]:
+        return [*self._controls.values(), *super()._widgets_above()]
 
 
-def live(f: Callable[..., View], text: str = "", *, title: str = "Text", **controls: Any) -> Live:
+def live(
+    f: Callable[..., View],
+    text: str = "",
+    *,
+    title: str = "Text",
+    selection: Selection | None = None,
+    **controls: Any,
+) -> Live:
     """A text box over a view that follows as one types: the picture that ``f`` makes of the text, at every key.
 
     ``f`` runs in the kernel, on the thread that answers the browser, one text at a time: while it is busy only the newest
     text waits, and when it takes longer than a moment it begins once one pauses (for as long as it last took, at most
     0.3 s). The picture is never that of an older text than the one before; while it is behind, that is said. An error of
-    ``f`` is shown in place, and the last good picture stays. The time from key to picture stands beside the box.
+    ``f`` is shown in place, with its line in ``f``, and the last good picture stays; assigning that text to ``view.text``
+    in a cell raises it with all of its traceback. The time from key to picture stands beside the box.
 
     Colours mean the same from key to key: limits of a scale only grow, to hold every text so far; ``reset scale`` (the
     key Alt-R in the box) begins again with the present text. Limits that ``f`` itself gives are left as they are.
@@ -180,8 +192,10 @@ def live(f: Callable[..., View], text: str = "", *, title: str = "Text", **contr
             cells change at the same time.
         text: What stands in the box at first.
         title: The name of the box.
-        controls: Arguments of ``f`` that the reader sets: widgets of ipywidgets by the name of the argument, shown above;
-            ``f`` is given their values and runs again when one changes.
+        selection: A `Selection` that views of other cells share: what is picked there is picked here, and given to ``f``.
+        controls: Arguments of ``f`` that the reader sets: widgets of ipywidgets by the name of the argument, shown above
+            the figure, with that name where they have no description; ``f`` is given their values and runs again, with
+            the text in the box, when one changes.
 
     Raises:
         TypeError: ``f`` returns no view, or a control is no widget.
@@ -193,12 +207,44 @@ def live(f: Callable[..., View], text: str = "", *, title: str = "Text", **contr
         >>> view
         <mechviz column of live 'Text', tokens 'Tokens'>
     """
-    if not callable(f):
-        raise TypeError(f"f must be a function from a text to a view; got a {type(f).__name__}")
+    _function(f)
+    if selection is not None and not isinstance(selection, Selection):
+        controls["selection"], selection = selection, None  # an argument of this name that a widget sets
     for name, control in controls.items():
         if not (hasattr(control, "observe") and hasattr(control, "value")):
             raise TypeError(f"{name} must be a widget with a value, as ipywidgets has; got a {type(control).__name__}")
-    return Live(f, text, controls, title)
+    view = Live(f, text, controls, title, Selection() if selection is None else selection)
+    if selection is not None:
+        linked(view, selection)
+    return view
+
+
+def _function(f: Any) -> Callable[..., View]:
+    if not callable(f):
+        raise TypeError(f"f must be a function from a text to a view; got a {type(f).__name__}")
+    return f
+
+
+def _takes_selection(f: Callable[..., View]) -> bool:
+    try:
+        return "selection" in inspect.signature(f).parameters
+    except ValueError:  # of what is written in C nobody knows
+        return False
+
+
+def _said(error: Exception, f: Callable[..., View]) -> str:
+    """What went wrong, and in which line of ``f``'s cell or file."""
+    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    while isinstance(f, functools.partial):
+        f = f.func
+    code = getattr(inspect.unwrap(f), "__code__", None)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if code and frame.filename == code.co_filename]
+    return f"{words} (line {own[-1].lineno}, in {own[-1].name})" if own else words
+
+
+def _short(words: str) -> str:
+    """Of a long message both ends: in front what it is, behind where."""
+    return words if len(words) <= 400 else f"{words[:300]} … {words[-90:]}"
 
 
 def _leaves(view: View) -> list[View]:
