@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,6 +62,8 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
     """
     if isinstance(x, (str, bytes)):
         raise TypeError(f"{name} must hold numbers; got {type(x).__name__} {x[:40]!r}")
+    if isinstance(x, Mapping):
+        raise TypeError(f"{name} must hold numbers; got a {type(x).__name__} with the keys {list(x)!r:.60}")
     if _is_torch(x):
         return _from_torch(x, name)
     if isinstance(x, Sequence) and any(_is_torch(item) for item in x):
@@ -75,7 +77,9 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
     if array.dtype.kind == "V" or array.dtype.name == "bfloat16":  # ml_dtypes, as jax gives them
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
-        example = f" such as {array.flat[0]!r}" if array.size else ""
+        example = f" such as {array.flat[0]!r:.60}" if array.size else ""
+        if array.ndim and array.dtype.kind == "O" and any(item is None for item in array.flat):
+            example = ", None among them: NaN stands for no number"
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}{example}")
     return array
 

@@ -38,6 +38,8 @@ def test_torch_tensors():
         (["a", "b"], TypeError, "weights must hold real numbers; got dtype <U1 such as"),
         ([1j], TypeError, "weights must hold real numbers; got dtype complex128"),
         ([object()], TypeError, "weights must hold real numbers; got dtype object"),
+        ([None, 1.5], TypeError, "got dtype object, None among them: NaN stands for no number"),
+        ({0: [1.0], 2: [2.0]}, TypeError, r"weights must hold numbers; got a dict with the keys \[0, 2\]"),
         (None, TypeError, "weights must hold real numbers; got dtype object such as None"),
     ],
 )

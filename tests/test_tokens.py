@@ -184,7 +184,7 @@ def test_the_loss_of_a_trace_needs_no_options():
         ((WORDS, [1, 2]), ValueError, r"values must have shape \(position,\) == \(3,\).*got \(2,\).*put NaN there"),
         ((WORDS, [1, 2, 3, 4]), ValueError, r"values must have shape \(position,\) == \(3,\).*got \(4,\)$"),
         ((WORDS, np.zeros((1, 3))), ValueError, r"got \(1, 3\).*batch.*values\[0\]"),
-        ((WORDS, np.zeros((3, 101))), ValueError, r"got \(3, 101\).*more than 100 channels see mv.heatmap"),
+        ((WORDS, np.zeros((3, 101))), ValueError, r"got \(3, 101\).*more than 100 channels see mv.neurons"),
         ((WORDS, np.zeros((8, 3))), ValueError, r"got \(8, 3\).*positions come first: pass values.T"),
         ((WORDS, 1.0), ValueError, r"got \(\)"),
         ((WORDS, []), ValueError, r"got \(0,\)"),

@@ -85,6 +85,21 @@ def test_several_texts_are_one_run_on_one_scale():
     assert props(mv.tokens([["a"], ["c"]]))["texts"]["labels"] == ["1", "2"]
 
 
+def test_a_batch_in_one_array_is_a_list_of_its_texts():
+    torch = pytest.importorskip("torch")
+    texts, batch = [["a", "b"], ["c", "d"]], torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert numbers(props(mv.tokens(texts, batch))["values"]).tolist() == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"values must be a list of one array for each of 2 texts; got 3"):
+        mv.tokens(texts, torch.zeros(3, 2))
+    with pytest.raises(ValueError, match=r"values must be a list of one array for each of 2 texts; got float"):
+        mv.tokens(texts, 1.0)
+
+
+def test_channels_by_number_or_site_are_called_so():
+    found = props(mv.tokens(["a", "b"], {17: [1.0, 2.0], mv.Neuron(2, 228): [3.0, 4.0]}))
+    assert [found["label"], found["more"][0]["label"]] == ["17", "L2N228"]
+
+
 def test_texts_keep_what_their_tokens_know():
     def text(label, piece):
         n = len(label)
@@ -346,7 +361,7 @@ def test_each_text_has_its_own_predictions():
         (
             (np.zeros((3, 2)), np.zeros((3, 2))),
             TypeError,
-            r"top\[0\] must hold token ids or strings; got dtype float64",
+            r"top\[0\] must hold token ids or strings; got dtype float64; .* pass \(indices, values\) of topk",
         ),
         ((np.zeros((3, 2), int), np.zeros((3, 4))), ValueError, r"got \(3, 2\) and \(3, 4\)"),
     ],

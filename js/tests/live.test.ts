@@ -193,7 +193,9 @@ test('an error stands in place, and goes with the next good picture', async () =
   });
   type('bad');
   await vi.waitFor(() =>
-    expect(root.querySelector('[role=alert]')!.textContent).toContain('ValueError: no · Showing the last good picture.'),
+    expect(root.querySelector('[role=alert]')!.textContent).toContain(
+      'ValueError: no · Showing the last good picture.',
+    ),
   );
   expect([shown(), box().value]).toEqual(['first', 'bad']);
   fail = false;

@@ -192,7 +192,7 @@ test('a token that is pointed at lists its strongest neurons', async () => {
   expect(listed()[0]).toBe('L4N3−6'); // of ·sat, where the first neuron is strongest
   await userEvent.hover(root.querySelector('[data-i="1"]')!);
   // once the pointer rests
-  await vi.waitFor(() => expect(listed()).toEqual(['L4N04', 'L4N3−4', 'L4N12', 'L4N20']));
+  await vi.waitFor(() => expect(listed()).toEqual(['L4N04', 'L4N3−4', 'L4N12']));
 });
 
 test('orders: by a statistic, by the token, by likeness; a token that is picked moves the second', async () => {
@@ -304,7 +304,7 @@ test('live, what is not here is asked of the kernel, a page or a column at a tim
   await settled();
   await settled();
   expect(asked.at(-1)).toEqual({ name: 'columns', args: { layer: 1, ids: [3] } });
-  expect(readout()).toContain('L7N3 · 1 at The');
+  expect(readout()).toContain('L7N3 · 1 at every token');
 });
 
 test('a file says what it holds, and orders that', async () => {
@@ -343,6 +343,37 @@ test('a neuron without a number says so', async () => {
     'L4N3 over the text',
     'strongest of all 4',
   ]);
+});
+
+test('a neuron that is the same everywhere says so, and no zero is among the strongest', async () => {
+  await mount(
+    { kind: 'features' },
+    {
+      given: [
+        [
+          [0, 0, 0],
+          [0, 0, 5],
+          [0, 0, 0],
+          [0, 0, 0],
+        ],
+        COLUMNS[1],
+      ],
+    },
+  );
+  expect(readout()).toBe('L4N3 · 0 at every token');
+  await userEvent.hover(root.querySelector('[data-i="2"]')!);
+  await vi.waitFor(() => expect(listed()).toEqual(['L4N15']));
+  await userEvent.hover(root.querySelector('[data-i="1"]')!);
+  await vi.waitFor(() => expect(listed()).toEqual(['all 0 here']));
+});
+
+test('one that has a name keeps its number in sight', async () => {
+  await mount({ names: { 3: 'months in giving' } });
+  expect(readout()).toMatch(/^months in giving · L4N3 · −6 at ·sat/);
+  await userEvent.hover(root.querySelector('[data-i="1"]')!);
+  await vi.waitFor(() => expect(listed()).toEqual(['L4N04', 'months in giving−4', 'L4N12']));
+  expect(root.querySelector<HTMLElement>('table button[title]')!.title).toBe('months in giving · L4N3');
+  expect(root.querySelectorAll('table button[title]')).toHaveLength(1);
 });
 
 test('statistics of what is finite', () => {

@@ -130,7 +130,7 @@ test('the card lists what was expected, the token that came in bold, with its pr
     top: array(Int32Array.of(0, 0, 0, 1, 1, 0), [3, 2]),
     probabilities: array(Float32Array.of(NaN, NaN, 0.5, 0.25, 0.75, 0.125), [3, 2]),
     own: array(Int32Array.of(-1, 1, 2)),
-    probability: array(Float32Array.of(NaN, 0.25, 0.0625)),
+    probability: array(Float32Array.of(NaN, 0.25, 2 ** -25)),
     rank: array(Float32Array.of(NaN, 2, 3)),
     vocab: 795,
   };
@@ -141,7 +141,7 @@ test('the card lists what was expected, the token that came in bold, with its pr
   const bars = [...root.querySelectorAll<HTMLElement>('.card .bar span')].map((bar) => bar.style.width);
   expect(bars).toEqual(['100%', '50%']);
   await userEvent.hover(token(2));
-  expect(card()).toMatch(/0.063 p 3 of 795 .*·Japan 0.750 ·Peru 0.125$/); // 1/16
+  expect(card()).toMatch(/ 2.98e−8 p 3 of 795 .*·Japan 0.750 ·Peru 0.125$/); // not 0.000
   expect(root.querySelector('.own')).toBeNull();
   await userEvent.hover(token(0));
   expect(card()).not.toContain('predicted');

@@ -95,7 +95,7 @@ def channels_of(values: Any, texts: Texts, options: Options) -> list[Channel]:
 def _own_scales(values: Mapping[Any, Any], texts: Texts, options: Options) -> list[Channel]:
     if not values:
         raise ValueError("values must hold at least one channel; got an empty dict")
-    labels = _names(options.names if options.names is not None else list(values), len(values))
+    labels = _names(options.names if options.names is not None else list(map(str, values)), len(values))
     found = []
     for label, (key, item) in zip(labels, values.items(), strict=True):
         array, given = _numbers(item, texts, f"values[{key!r}]")
@@ -188,8 +188,9 @@ def _turned(values: Any, count: int) -> Any:
     """Dicts of each text as one dict of lists; anything else as it is, if there is one item a text."""
     if isinstance(values, Mapping):
         return values
-    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str) or len(values) != count:
-        got = f"{len(values)}" if hasattr(values, "__len__") else type(values).__name__
+    of_array = len(getattr(values, "shape", ())) > 0  # one batch, [text, position], of any library
+    if not (of_array or isinstance(values, Sequence)) or isinstance(values, str) or len(values) != count:
+        got = f"{len(values)}" if of_array or isinstance(values, Sequence) else type(values).__name__
         raise ValueError(f"values must be a list of one array for each of {count} texts; got {got}")
     if not all(isinstance(item, Mapping) for item in values):
         return values
@@ -227,7 +228,10 @@ def _of_one(values: Any, n: int, name: str) -> np.ndarray:
     if numbers.ndim == 2 and numbers.shape[0] == n and numbers.shape[1]:
         if numbers.shape[1] <= MOST_CHANNELS:
             return numbers.copy()
-        hint = f"; of more than {MOST_CHANNELS} channels see mv.heatmap(values.T, columns=tokens)"
+        hint = (
+            f"; of more than {MOST_CHANNELS} channels see mv.neurons(tokens, values) or "
+            "mv.heatmap(values.T, columns=tokens)"
+        )
     elif numbers.ndim == 1 and numbers.shape == (n - 1,):
         hint = "; the first token often has no value of its own: put NaN there"
     elif numbers.ndim in (2, 3) and numbers.shape[0] == 1:

@@ -95,7 +95,8 @@ def _given(pair: tuple[Any, ...], ids: np.ndarray | None, labels: np.ndarray, na
     if which.dtype.kind not in "iuU":
         which = to_numpy(pair[0], name=f"{name}[0]")
         if which.dtype.kind not in "iu":
-            raise TypeError(f"{name}[0] must hold token ids or strings; got dtype {which.dtype}")
+            swapped = "; probabilities come second: pass (indices, values) of topk" if which.dtype.kind == "f" else ""
+            raise TypeError(f"{name}[0] must hold token ids or strings; got dtype {which.dtype}{swapped}")
     probabilities = to_numpy(pair[1], name=f"{name}[1]")
     if which.ndim != 2 or which.shape[0] != n or which.shape != probabilities.shape:
         raise ValueError(

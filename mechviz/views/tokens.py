@@ -57,7 +57,8 @@ def tokens(
             Without values the text is shown plain. A `Quantity` on the array (``trace.loss``) sets name, unit, scale
             and limits, as far as they are not given here. [position, channel] is several numbers per token on one scale,
             a dict of [position] arrays by name several quantities, each on its own scale; the picture switches between
-            them (number keys) or shows them side by side (``0``).
+            them (number keys) or shows them side by side (``0``). Of several texts an array [text, position] will do,
+            too, where all are as long.
         names: What the channels of [position, channel] are called; by default their index. Of `compare`: the two sides.
         texts: What several texts are called; by default 1, 2, …
         compare: A second set of values of the same tokens, [position], such as the loss under another model. The
