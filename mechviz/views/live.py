@@ -219,7 +219,7 @@ def live(
     return view
 
 
-def _function(f: Any) -> Callable[..., View]:
+def _function(f: Any) -> Any:
     if not callable(f):
         raise TypeError(f"f must be a function from a text to a view; got a {type(f).__name__}")
     return f
