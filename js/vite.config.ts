@@ -16,7 +16,7 @@ const BUILDS = {
   // Text and charts.
   production: { entry: 'index', name: 'mechviz', format: 'es', budget: { minified: 330_000, gzip: 110_000 } },
   // The same with the views of views/lab: attention, matrices, the bench.
-  lab: { entry: 'lab', name: 'mechviz-lab', format: 'es', budget: { minified: 500_000, gzip: 170_000 } },
+  lab: { entry: 'lab', name: 'mechviz-lab', format: 'es', budget: { minified: 540_000, gzip: 180_000 } },
   // The first and the second with all of Svelte's runtime, for figures that hold a user's component; an IIFE, so that what
   // is linked against it can stand behind it in one script and reach it by name. The runtime is 40 KB of each.
   full: { entry: 'full', name: 'mechviz-full', format: 'iife', budget: { minified: 430_000, gzip: 150_000 } },
@@ -24,7 +24,7 @@ const BUILDS = {
     entry: 'fulllab',
     name: 'mechviz-full-lab',
     format: 'iife',
-    budget: { minified: 600_000, gzip: 205_000 },
+    budget: { minified: 640_000, gzip: 215_000 },
   },
   // Svelte's compiler, run inside Python (mechviz/_svelte).
   compiler: { entry: 'compiler', name: 'mechviz-compiler', format: 'iife', budget: { minified: 1e6, gzip: 300_000 } },
