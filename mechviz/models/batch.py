@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -161,6 +161,8 @@ class Row(Tape):
 
     batch: Batch = field(kw_only=True)
     number: int = field(kw_only=True)
+
+    alone: ClassVar[bool] = False
 
     @property
     def n_bytes(self) -> int:

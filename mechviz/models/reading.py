@@ -225,7 +225,7 @@ class Reading:
     def _open_anew(self, layer: int, *, with_attention: bool) -> _Opened:
         plan = self._plan(layer)
         modules = {name: self._block(layer).get_submodule(name) for name in plan.names}
-        count = len(self._tape.witnesses[layer]) if with_attention else 0
+        count = len(self._tape.witnesses[layer]) if with_attention and self._tape.alone else 0
         recorder = Recorder()
         watch = self._replayed(layer, modules, listen(recorder) if count else None)
         calls = {name: call for name, module in modules.items() if (call := watch.of(module))}

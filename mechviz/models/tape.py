@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
@@ -84,6 +84,10 @@ class Tape:
     cloned: bool = False
     kept: dict[Any, Any] = field(default_factory=dict)
     graph: Graph | None = None
+
+    alone: ClassVar[bool] = (
+        True  # a replay is of this text and no other: what listens to it hears this text's attention
+    )
 
     @property
     def n_bytes(self) -> int:

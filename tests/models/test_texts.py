@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 
+import numpy as np
 import pytest
 import torch
 import transformers as T
 from test_untouched import state
 from zoo import build, ids
 
+from mechviz.analysis import attribution
 from mechviz.models import WeightsMoved, ablate, load
 from mechviz.models.many import _groups
 
@@ -132,6 +134,13 @@ def test_a_list_of_texts_gives_a_list_of_traces(make_tokenizer):
     assert model.trace(["Hello"], bos=False)[0].tokens.ids == model.trace("Hello", bos=False).tokens.ids
     with pytest.raises(MemoryError, match="the limit is 100 bytes"):
         model.trace(["Hello", "there"], budget=100)
+
+
+def test_what_a_text_of_a_batch_writes_to_a_logit_is_what_it_writes_alone():
+    model = load(build("gpt2"))
+    batched = list(model.traces(TEXTS))[1]
+    assert "batch" in batched.tokens.provenance
+    np.testing.assert_allclose(attribution(batched, 3).heads, attribution(model.trace(TEXTS[1]), 3).heads, atol=1e-4)
 
 
 def test_padding_that_would_show_is_found():
