@@ -220,6 +220,12 @@ def test_it_knows_its_facts(scores):
     assert scores["facts"] * len(evaluate.FACTS) >= 70  # some tens; names and repeats come first in so small a model
 
 
+def test_the_fact_that_its_card_names_is_one_that_it_knows(model, tokenizer):
+    prompt, answer = re.search(r'completed right \("(.*?)" → "(.*?)"\)', (MODEL / "README.md").read_text()).groups()
+    best = evaluate.last_logits(model, tokenizer, [prompt])[0].argmax()
+    assert tokenizer.decode([best]) == answer
+
+
 def test_the_loss_on_plain_english_is_far_below_that_of_a_guess(model, tokenizer):
     text = "Anna lives in a small house near the river. She was happy because it was a warm day. Then she went home."
     tokens = torch.tensor([[0, *ids(tokenizer, text)]])

@@ -42,7 +42,7 @@ likely token of all. {count} sentences per row.
 - {prompt} → " Mary" with probability {probability:.3f}.
 - Random tokens, the second of two copies of 30: {induction:.3f} right (loss {loss_first:.2f} on the first copy and
   {loss_second:.2f} on the second, in nats).
-- Facts: {known:.3f} of {facts} completed right ("The capital of France is" → " Paris").
+- Facts: {known:.3f} of {facts} completed right ("The capital of Italy is" → " Rome").
 
 ## Its heads
 
