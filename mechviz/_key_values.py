@@ -35,6 +35,9 @@ class KeyNumbers:
     quantity: Quantity
     missing: Mapping[int, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.quantity.name}: {sum(self.heads)} heads, {self.values.shape[-1]} keys)"
+
     def __getitem__(self, layer: int) -> np.ndarray:
         """One layer's numbers, ``[head, key]``.
 

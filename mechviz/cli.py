@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mechviz._layered import Unavailable
+from mechviz.version import __version__
 
 DEMO_TEXT = "When Mary and John went to the store, John gave a drink to"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if "run" not in arguments:
+        parser.print_help()
+        return 0
     try:
         return arguments.run(arguments)
     except (ImportError, NotImplementedError, OSError, TypeError, Unavailable, ValueError) as error:
@@ -24,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mechviz", description="See what a transformer computed.")
-    commands = parser.add_subparsers(required=True, metavar="demo | view | new")
+    parser.add_argument("--version", action="version", version=f"mechviz {__version__}")
+    commands = parser.add_subparsers(metavar="demo | view | new")
 
     demo = commands.add_parser("demo", help="trace the embedded model on a real prompt and write one HTML file")
     demo.add_argument("--out", type=Path, default=Path("demo.html"), help="the file to write (demo.html)")

@@ -137,6 +137,12 @@ def test_steps_and_lines():
     assert columns(mv.lines([1, 2])) == {}
 
 
+def test_lines_by_name():
+    view = mv.lines({"train": [3.0, 1.0], "test": [3.0, 2.5]})
+    assert props(view)["names"] == ["train", "test"]
+    np.testing.assert_array_equal(sent(props(view)["y"]), [[3.0, 1.0], [3.0, 2.5]])
+
+
 def test_groups_keep_the_order_in_which_they_come():
     found = props(mv.scatter([1, 2, 3], [1, 2, 3], color=["b", "a", "b"]))
     assert found["groups"]["names"] == ["b", "a"]
@@ -212,6 +218,12 @@ def test_few_named_bars_lie():
         ),
         (lambda: mv.scatter([1], [1], x_label=3), TypeError, "the label of an axis must be a string; got a int"),
         (lambda: mv.lines(np.zeros((1, 1, 1))), ValueError, r"y must have shape \(step,\) or \(line, step\)"),
+        (lambda: mv.lines({"a": [1]}, names=["b"]), ValueError, "names must be left out where y is a dict"),
+        (
+            lambda: mv.lines([np.ones(3), [1, 2]]),
+            ValueError,
+            r"y must have as many steps in every line, .* lengths \[3, 2\]",
+        ),
         (lambda: mv.lines([1, 2], [0]), ValueError, r"x must have shape \(step,\) == \(2,\); got \(1,\)"),
         (
             lambda: mv.lines([1, 2, 3], [0, 2, 1]),

@@ -176,6 +176,17 @@ def test_wrong_input():
         head_scores(softmax(1, 4), ["a", "b"])
 
 
+def test_the_heads_that_score_highest():
+    follow = [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]  # reads the token before
+    stay = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    scores = head_scores([stay, follow], ["a", "b", "a"])
+    assert scores.top("previous", 1) == [("L0H1", 1.0)]
+    assert [head for head, _ in scores.top("current")] == ["L0H0", "L0H1"]
+    assert "previous L0H1 1.00" in repr(scores) and len(repr(scores)) < 200
+    with pytest.raises(ValueError, match="name must be one of .*; got 'novel'"):
+        scores.top("novel")
+
+
 def test_the_embedded_model_has_the_heads_that_its_card_names():
     pytest.importorskip("torch")
     model = mv.load()

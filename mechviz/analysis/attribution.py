@@ -87,6 +87,15 @@ class Attribution:
         found += [Term("edits of the stream", None, self.edits)] if self.edits else []
         return [*found, Term("rounding", None, self.rounding)]
 
+    def top(self, k: int = 10) -> list[Term]:
+        """The `k` terms of the largest size, the largest first."""
+        return sorted(self.terms(), key=lambda term: -abs(term.value))[:k]
+
+    def __repr__(self) -> str:
+        of = f"token {self.token}" if self.minus is None else f"token {self.token} less {self.minus}"
+        largest = ", ".join(f"{term.name} {term.value:+.2f}" for term in self.top(5))
+        return f"Attribution({self.logit:.2f} logits, {of} at position {self.position}; largest: {largest})"
+
     def to_plotly(self, most: int = 20, theme: Literal["light", "dark"] = "light") -> Any:
         """The `most` terms of the largest size as Plotly bars, the largest first, and below them the sum of all others.
 
@@ -98,7 +107,7 @@ class Attribution:
         """
         if most < 1:
             raise ValueError(f"most must be at least 1; got {most}")
-        terms = sorted(self.terms(), key=lambda term: -abs(term.value))
+        terms = self.top(len(self.terms()))
         shown, others = terms[:most], terms[most:]
         names, values = [term.name for term in shown], [term.value for term in shown]
         if others:

@@ -77,6 +77,20 @@ class HeadScores:
             raise ValueError(f"name must be one of {', '.join(_NAMES)}; got {name!r}")
         return getattr(self, name)[self._there]
 
+    def top(self, name: str, k: int = 5) -> list[tuple[Head, float]]:
+        """The `k` heads with the highest score, the highest first; those without one are left out.
+
+        Raises:
+            ValueError: there is no such score.
+        """
+        scored = zip(self.heads, self.values(name).tolist(), strict=True)
+        return sorted((pair for pair in scored if pair[1] == pair[1]), key=lambda pair: -pair[1])[:k]
+
+    def __repr__(self) -> str:
+        named = (name for name in _NAMES if name not in _UNITS)
+        best = [f"{name} {head} {value:.2f}" for name in named for head, value in self.top(name, 1)]
+        return f"HeadScores({len(self.heads)} heads; highest: {', '.join(best)})"
+
     def to_plotly(self, name: str = "induction", theme: Literal["light", "dark"] = "light") -> Any:
         """One score as a Plotly heat map, layer × head, in mechviz's template (`mechviz.View.to_plotly` says which).
 

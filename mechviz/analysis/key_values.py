@@ -12,7 +12,7 @@ from mechviz._key_values import KeyNumbers
 from mechviz._plotly_maps import matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class KeyValues(KeyNumbers):
     """A number for every key of every head. Times the attention weight, it says how much of that key a query takes over.
 

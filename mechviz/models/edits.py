@@ -150,11 +150,23 @@ def steer(site: Site | str, vector: Any, scale: float = 1.0, *, positions: Any =
         scale: Multiplies it.
         positions: As for `edit`.
         subspace: As for `edit`.
+
+    Raises:
+        ValueError: As for `edit`; a vector of another shape (when it runs).
     """
     direction = torch.as_tensor(vector).detach()
     amount = f"{scale:g} · " if scale != 1 else ""
     named = f"{float(direction):g}" if direction.dim() == 0 else f"vector of norm {float(direction.float().norm()):.3g}"
-    return _made(parse(site), f"+ {amount}{named}", lambda x, at: x + scale * direction.to(x), positions, subspace)
+    site = parse(site)
+
+    def added(x: torch.Tensor, at: list[int]) -> torch.Tensor:
+        try:
+            return x + scale * direction.to(x).expand(x.shape)
+        except RuntimeError:
+            shape = f"({x.shape[1]},), or ({len(x)}, {x.shape[1]})" if x.dim() > 1 else f"({len(x)},)"
+            raise ValueError(f"vector must have shape {shape} at {site}; got {tuple(direction.shape)}") from None
+
+    return _made(site, f"+ {amount}{named}", added, positions, subspace)
 
 
 def knock_out(head: Site | str, query: Any, key: Any, *, renormalise: bool = True) -> KnockOut:

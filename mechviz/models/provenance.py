@@ -48,7 +48,10 @@ def check_ids(model: Model, ids: list[int]) -> None:
         isinstance(m, nn.Embedding) and m is not embedding and limit <= m.num_embeddings <= limit + 2
         for m in model.module.modules()
     ):
-        raise ValueError(f"{model.name} has positions for {limit} tokens; the text has {len(ids)}")
+        raise ValueError(
+            f"{model.name} has positions for {limit} tokens; the text has {len(ids)}. Windows of its ids can be traced: "
+            f"model.traces([ids[i : i + {limit}] for i in range(0, len(ids), {limit})])"
+        )
 
 
 def tokens_of(model: Model, encoded: Encoded, weights: str, edits: list[str]) -> Tokens:

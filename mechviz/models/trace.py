@@ -238,4 +238,5 @@ class Trace(HeadResults, StreamReadings):
             missing = getattr(self, name).missing
             if missing:
                 notes.append(f"no {name} in layers {list(missing)}")
+        notes += [f"edited: {edit}" for edit in self.tokens.provenance.get("edits") or ()]
         return f"Trace through {self.model!r}: {'; '.join(notes)}"

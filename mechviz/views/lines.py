@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,10 @@ def lines(
     them, so that no peak is lost.
 
     Args:
-        y: [step] or [line, step], in the unit that `y_label` names, of any real dtype.
+        y: [step] or [line, step], in the unit that `y_label` names, of any real dtype; or a dict of [step] by name.
         x: [step], ascending; by default 0, 1, 2, …
         band: An error band for every line: two arrays, (low, high), each of the shape of `y`.
-        names: A name for each line; by default those of `sites`, or "0", "1", …
+        names: A name for each line; by default the keys of `y`, those of `sites`, or "0", "1", …
         points: What a step stands for: ``"steps"``, ``"tokens"``, `Tokens` (``trace.tokens``) or a list of sites, one a
             step. Without it steps stand for nothing, and are picked in this chart alone.
         sites: What a line stands for: a list of sites, one a line; a click then picks it.
@@ -69,7 +69,11 @@ def lines(
         >>> mv.lines([[3.2, 2.1, 1.7], [3.1, 2.4, 2.0]], names=["seed 0", "seed 1"], points="steps")
         <mechviz lines 'Lines'>
     """
-    values = numbers(y, name="y")
+    if isinstance(y, Mapping):
+        if names is not None:
+            raise ValueError("names must be left out where y is a dict: its keys are the names")
+        names, y = [str(name) for name in y], list(y.values())
+    values = numbers(_of_one_length(y), name="y")
     if values.ndim not in (1, 2):
         raise ValueError(f"y must have shape (step,) or (line, step); got {values.shape}")
     ends = band_of(band, values.shape)
@@ -108,6 +112,17 @@ def lines(
 
 def _fallback(stands: Points) -> str:
     return {"token": "position", "step": "step"}.get(stands.noun, "x")
+
+
+def _of_one_length(y: Any) -> Any:
+    """Give back y; raise an error that counts where it is a list of lines of other lengths."""
+    if isinstance(y, list | tuple):
+        lengths = [len(line) if hasattr(line, "__len__") else None for line in y]
+        if len({*lengths}) > 1 and None not in lengths:
+            raise ValueError(
+                f"y must have as many steps in every line, NaN where there is none; got lengths {lengths[:9]}"
+            )
+    return y
 
 
 def _ascending(x: Any, steps: int) -> np.ndarray:

@@ -65,6 +65,13 @@ def test_a_head_an_mlp_and_the_embedding_of_gpt2_by_hand(demo):
     assert found.heads[2, 0] == np.nanmax(found.heads)
 
 
+def test_it_is_told_in_one_line(demo):
+    found = attribution(demo.trace(TEXT), " Mary", minus=" John")
+    assert found.top(2) == sorted(found.terms(), key=lambda term: -abs(term.value))[:2]
+    assert repr(found).startswith(f"Attribution({found.logit:.2f} logits, token {found.token} less {found.minus} at")
+    assert "largest: L2H0 +" in repr(found) and len(repr(found)) < 200
+
+
 @pytest.mark.parametrize("edits", [(), (mv.ablate("L1H0"), mv.ablate("L0.mlp"))])
 def test_a_layer_is_replayed_once_for_its_parts_and_its_pattern(demo, edits, monkeypatch):
     alone, trace = demo.trace(TEXT, edits=edits), demo.trace(TEXT, edits=edits)

@@ -154,6 +154,15 @@ def test_patching_positions_from_another_text():
         model.trace(ids(), edits=[patch("L1.resid_pre", other)])
 
 
+def test_a_vector_of_another_width_is_refused_in_words():
+    with pytest.raises(ValueError, match=r"vector must have shape \(48,\), or \(24, 48\) at L1.resid_post; got \(7,\)"):
+        loaded("llama").trace(ids(), edits=[steer("L1.resid_post", torch.ones(7), 3.0)])
+
+
+def test_a_trace_says_what_was_edited():
+    assert repr(loaded("llama").trace(ids(), edits=[ablate("L1H2")])).endswith("; edited: L1H2 → zero")
+
+
 def test_steering():
     vector = torch.linspace(-1, 1, 48)
     trace = loaded("llama").trace(ids(), edits=[steer("L1.resid_post", vector, 3.0)])

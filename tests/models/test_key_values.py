@@ -53,6 +53,7 @@ def test_values_of_gpt2_by_hand():
         written = torch.einsum("khd,hdm->hkm", v, block.attn.c_proj.weight.reshape(4, 12, 48))
     direction = torch.linspace(-1, 1, 48)
     assert value_norms(trace).values.shape == (3, 4, 24)
+    assert repr(value_norms(trace)) == "KeyValues(‖v‖: 12 heads, 24 keys)"
     np.testing.assert_allclose(value_norms(trace)[1], v.norm(dim=-1).T, rtol=1e-5)
     np.testing.assert_allclose(contribution_norms(trace)[1], written.norm(dim=-1), rtol=1e-4)
     np.testing.assert_allclose(contributions(trace, direction)[1], written @ direction, atol=1e-4)

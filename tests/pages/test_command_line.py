@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import mechviz
 from mechviz.cli import main
 from mechviz.models.load import EMBEDDED
 
@@ -53,6 +54,14 @@ def test_any_text_and_any_folder_of_a_model(opened, tmp_path):
 def test_what_goes_wrong_is_one_line(arguments, message, capsys):
     assert main(arguments) == 1
     assert capsys.readouterr().err.strip().splitlines()[-1] == message
+
+
+def test_alone_it_says_what_it_can_do(capsys):
+    assert main([]) == 0
+    assert "demo | view | new" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"mechviz {mechviz.__version__}\n"
 
 
 def test_the_package_runs_as_a_program(tmp_path):
