@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
+import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -135,15 +137,17 @@ class View(Files):
 
         It does not run on the thread of the cells: in a Jupyter kernel it runs on the one named "mechviz", which also
         answers the browser, at any moment of a running cell; take a lock round what cells change too, and let it be
-        quick. Of several picks made while it was still busy it sees the last. In marimo, Pyodide and plain Python, which
-        have no such thread, it runs where the message arrives.
+        quick: pictures and answers wait for it. Of several picks made while it was still busy it sees the last. In marimo,
+        Pyodide and plain Python, which have no such thread, it runs where the message arrives. What it prints, and the
+        traceback where it fails, stand below the cell that called this.
 
         Raises:
             TypeError: `f` cannot be called.
         """
         if not callable(f):
             raise TypeError(f"f must be a function of a selection; got {type(f).__name__}")
-        call = worker.Newest(lambda: f(self._selection))
+        context = contextvars.copy_context()  # Jupyter knows by it which cell an output is of
+        call = worker.Newest(lambda: context.copy().run(_tell, f, self._selection))
 
         def listener(source: Any) -> None:
             if source is not None:
@@ -397,6 +401,14 @@ def display(function: F) -> F:
 
     remembering.__signature__ = linkable(signature)  # type: ignore[attr-defined]
     return remembering  # type: ignore[return-value]
+
+
+def _tell(f: Callable[[Selection], Any], selection: Selection) -> None:
+    """Call what was given to `View.on_select`; a failure is told where its output goes, and ends nothing else."""
+    try:
+        f(selection)
+    except Exception:
+        traceback.print_exc()
 
 
 def linkable(signature: inspect.Signature) -> inspect.Signature:

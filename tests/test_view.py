@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import re
 
@@ -131,6 +132,31 @@ def test_on_select_hears_the_reader_and_not_python():
     stop()
     view.widget.set_state({"selection": {"positions": [1]}})
     assert heard == [[2]]
+
+
+def test_a_listener_that_fails_says_so_and_ends_nothing_else(capsys):
+    view = picture(LOSS)
+    heard = []
+
+    def fails(selection):
+        raise ValueError(f"no neuron at {selection.positions}")
+
+    view.on_select(fails)
+    view.on_select(lambda selection: heard.append(selection.positions))
+    view.widget.set_state({"selection": {"positions": [2]}})
+    assert "ValueError: no neuron at [2]" in capsys.readouterr().err
+    assert heard == [[2]]
+
+
+def test_a_listener_runs_in_the_context_of_the_cell_that_gave_it():
+    cell = contextvars.ContextVar("cell", default="none")
+    view = picture(LOSS)
+    heard = []
+    token = cell.set("cell 3")
+    view.on_select(lambda selection: heard.append(cell.get()))
+    cell.reset(token)
+    view.widget.set_state({"selection": {"positions": [2]}})
+    assert heard == ["cell 3"]
 
 
 def test_python_moves_the_picture():

@@ -20,7 +20,15 @@ def token(figure, position: int):
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_live_two_way_and_alone(notebook, app):
     nb = notebook(
-        [LOSS, "view = mv.tokens(words(4), loss, name='loss', unit='nats')\n" + WATCH + "view", "view"], app=app
+        [
+            LOSS,
+            "view = mv.tokens(words(4), loss, name='loss', unit='nats')\n" + WATCH + "view",
+            "view",
+            "def tell(selection):\n    print('told', selection.positions)\n    raise KeyError('no more')\n"
+            "_ = view.on_select(tell)",
+            "print('last')",
+        ],
+        app=app,
     )
     nb.run_all()
     figure = nb.figure(1)
@@ -29,6 +37,10 @@ def test_live_two_way_and_alone(notebook, app):
     token(figure, 2).click()
     wait_until(lambda: nb.python("print(picked)") == "[[2]]")
     assert nb.python("print(view.selection.positions)") == "[2]"
+    # What a listener prints stands below the cell that gave it, and so does its failure.
+    wait_until(lambda: "KeyError: 'no more'" in nb.printed(3))
+    assert "told [2]" in nb.printed(3)
+    assert nb.printed(4) == "last\n"
     # The same view in another cell has followed.
     assert token(nb.figure(2), 2).get_attribute("aria-selected") == "true"
 
