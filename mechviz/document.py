@@ -31,7 +31,7 @@ class Page:
         """The whole document as text.
 
         Raises:
-            ValueError: its numbers take more than `max_bytes`, or a formula in an item cannot be read.
+            ValueError: its numbers take more than `max_bytes`, or a formula in an item cannot be read, or an image is no file.
         """
         prose = Prose()
         parts = list(self._parts(prose))
@@ -88,12 +88,12 @@ def page(title: str, items: Iterable[View | str], *, contents: bool | None = Non
         title: The heading and the document's title, plain text.
         items: In order: views (each figure has a selection of its own, unless they were given one to share), and strings
             of Markdown. Formulas stand between dollars, ``$x$`` or ``$$x$$``, in LaTeX's notation; they become MathML.
-            HTML inside Markdown is shown as text.
+            HTML inside Markdown is shown as text. Images are files of this machine, which go into the page.
         contents: Whether the headings of the Markdown are listed on top, with links; None from three headings on.
 
     Raises:
         TypeError: an item is neither a view nor a string, or `title` is none.
-        ValueError: there are no items, or a formula cannot be read (when the page is written).
+        ValueError: there are no items, or a formula cannot be read or an image is no file (when the page is written).
 
     Example:
         >>> mv.page("Induction", ["Look at *L1H0*: $QK^\\top$", view]).save("induction.html")  # doctest: +SKIP

@@ -45,7 +45,7 @@ def test_dollars_that_are_no_formula_stay():
         r"\text{<img src=x onerror=alert(1)>}",
         r"\href{javascript:alert(1)}{x}",
         r"\mathrm{<svg onload=alert(1)>}",
-        "x < y > z & \"'",
+        "x < y > z \\& \"'",
     ],
 )
 def test_a_formula_is_never_a_program(tex):
@@ -72,6 +72,8 @@ def test_a_formula_that_cannot_be_read_is_quoted():
     [
         (r"\frac{1}", "1 of 2 parts of a fraction, root or script"),
         (r"\softmax{x}", r"unknown command \softmax"),
+        (r"\begin{alignedat}{2} a &= b \end{alignedat}", "unknown environment alignedat"),
+        ("a &= b", "& outside of an environment with columns, such as aligned"),
     ],
 )
 def test_half_a_formula_is_not_drawn_as_if_it_were_one(tex, why):
@@ -79,6 +81,40 @@ def test_half_a_formula_is_not_drawn_as_if_it_were_one(tex, why):
         mathml(tex, display=False)
     for whole in (r"\frac{}{}", r"\sqrt[3]{x}", r"x_1^2", r"\backslash", r"\text{\softmax}", r"\underbrace{a}_{b}"):
         assert mathml(whole, display=False).startswith("<math")
+
+
+@pytest.mark.parametrize("environment", ["aligned", "align*", "split", "cases", "dcases", "bmatrix"])
+def test_lines_of_a_formula_stand_below_each_other(environment):
+    root = ElementTree.fromstring(
+        mathml(rf"\begin{{{environment}}} a &= b \\ &= c \end{{{environment}}}", display=True)
+    )
+    assert [len(row.findall("mtd")) for row in root.iter("mtr")] == [2, 2]
+    assert "&" not in words(ElementTree.tostring(root, encoding="unicode"))
+
+
+def test_an_operator_with_its_limits_has_no_star():
+    assert words(mathml(r"\operatorname*{argmax}_x f", display=True)) == "argmaxxf"
+
+
+def test_an_image_is_a_file_and_goes_into_the_page(tmp_path):
+    picture = tmp_path / "a picture.png"
+    picture.write_bytes(b"\x89PNG")
+    html = markdown(f"![what it shows](<{picture}>)")
+    assert '<img src="data:image/png;base64,iVBORw==" alt="what it shows" />' in html
+    assert "data:image/gif;base64,R0" in markdown("![x](data:image/gif;base64,R0)")
+    (tmp_path / "secret.txt").write_text("x")
+    for source in ("https://example.org/x.png", f"{tmp_path}/none.png", f"{tmp_path}/secret.txt"):
+        with pytest.raises(ValueError, match=r"items\[0\]: the image .* cannot be put into the page"):
+            mv.page("t", [f"![x]({source})"]).to_html()
+
+
+def test_a_formula_in_a_heading_is_one_in_the_contents():
+    prose = Prose()
+    prose.html("## Where $h_1$ *is* [from](http://x) <b>")
+    nav = ElementTree.fromstring(contents(prose.headings))
+    assert len(nav.findall(".//math//msub")) == 1
+    assert "".join(nav.itertext()) == "Where h1 is from <b>"
+    assert len(nav.findall(".//a")) == 1
 
 
 def test_contents_are_nested_and_lead_to_their_headings():
