@@ -34,11 +34,12 @@ code,pre{font-family:"SF Mono",SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",
 pre{overflow:auto;padding:8px 12px;background:#f2f4f6}a{color:#0b5fc0}img{max-width:100%}
 table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #d9dde2}
 .bare body{padding:2px 6px;max-width:none}.bare .figure{margin:0}
-@media(prefers-color-scheme:dark){html{background:#111418}body{color:#e8eaed}pre{background:#1c2025}a{color:#6fb1ff}
-td,th{border-color:#30353c}.contents a{color:#b3b9c1}}
 .contents{font-size:13px;line-height:20px}.contents ol{list-style:none;margin:0;padding:0}.contents ol ol{padding-left:16px}
-.contents a{color:#4a5058;text-decoration:none}.contents a:hover{text-decoration:underline}
-.math.block{margin:12px 0;overflow-x:auto}html.bare{background:transparent}html.bare.drawn{background:Canvas}"""
+.contents a{color:#4a5058;text-decoration:none}.contents a:hover{text-decoration:underline}.math.block{margin:12px 0;overflow-x:auto}
+mtd[columnalign=left]{text-align:left}mtd[columnalign=right]{text-align:right}
+@media screen and (prefers-color-scheme:dark){html{background:#111418}body{color:#e8eaed}pre{background:#1c2025}a{color:#6fb1ff}
+td,th{border-color:#30353c}.contents a{color:#b3b9c1}}html.bare{background:transparent}html.bare.drawn{background:Canvas}
+@media print{html{color-scheme:light;print-color-adjust:exact}h1,h2,h3,h4{break-after:avoid}pre,table{break-inside:avoid}}"""
 
 
 # A page beyond this is slow to open and too large for most mails: whoever wants it says so.

@@ -26,6 +26,8 @@ export function watchTheme(element: Element, changed: (theme: Theme) => void, si
   const options = { attributes: true, attributeFilter: ['class', 'style', 'data-theme', 'data-jp-theme-light'] };
   observer.observe(document.documentElement, options);
   observer.observe(document.body, options);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', measure, { signal });
+  // A page of ours is printed on white, whatever ground it has on the screen.
+  for (const query of ['(prefers-color-scheme: dark)', 'print'])
+    matchMedia(query).addEventListener('change', measure, { signal });
   signal.addEventListener('abort', () => observer.disconnect());
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
 import threading
+import zlib
 from collections.abc import Iterator
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -245,6 +247,45 @@ def test_follows_the_theme_of_the_system(browser, tmp_path, theme):
     page.goto(path.as_uri())
     page.wait_for_selector("[data-mechviz-drawn]")
     assert page.get_attribute(".mechviz", "data-theme") == theme
+    context.close()
+
+
+def paints(pdf: bytes) -> set[bytes]:
+    """The colours of areas and text in a PDF."""
+    found: set[bytes] = set()
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            found.update(re.findall(rb"[\d. ]+ rg", zlib.decompress(stream)))
+    return found
+
+
+def test_printed_it_is_light_and_keeps_the_colours_of_tokens(browser, tmp_path):
+    path = mv.page("P", ["## A heading", mv.tokens(WORDS, [0.0, 1.0, 2.0, 3.0, 4.0], limits=(0, 4))]).save(
+        tmp_path / "x.html"
+    )
+    printed = {}
+    for theme in ("light", "dark"):
+        context = browser.new_context(color_scheme=theme)
+        page = context.new_page()
+        page.goto(path.as_uri())
+        page.wait_for_selector("[data-mechviz-drawn]")
+        printed[theme] = paints(page.pdf())
+        assert page.get_attribute(".mechviz", "data-theme") == theme  # as it was, once that is done
+        context.close()
+    # #112854, the end of the light ink scale: 17, 40 and 84 of 255.
+    assert b" .0667 .1569 .3294 rg" in printed["light"]
+    assert printed["dark"] == printed["light"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contents_can_be_read(browser, tmp_path, theme):
+    path = mv.page("P", ["## A\n\n## B\n\n## C", mv.tokens(WORDS)]).save(tmp_path / "x.html")
+    context = browser.new_context(color_scheme=theme)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    color = "element => getComputedStyle(element).color.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
+    link = page.locator(".contents a").first.evaluate(color)
+    assert (link < 300) if theme == "light" else (link > 450)
     context.close()
 
 
