@@ -29,8 +29,10 @@ export class Address {
   }
 
   write(selection: Selection): void {
-    const parts = partsOf(this.window.location.hash).set(this.name, textOf(selection));
-    const hash = [...parts].map(([name, text]) => `mv-${name}=${text}`).join('&');
+    // What was picked last comes first: whoever opens the address begins there.
+    const others = partsOf(this.window.location.hash);
+    others.delete(this.name);
+    const hash = [[this.name, textOf(selection)], ...others].map(([name, text]) => `mv-${name}=${text}`).join('&');
     // Not a step to go back to: a reader picks a hundred times.
     this.window.history.replaceState(null, '', `#${hash}`);
   }

@@ -168,10 +168,11 @@ function address(hash: string, place = 0, more: Partial<FigureJson> = {}): Addre
 test('an address names what is picked in each figure', () => {
   const second = address('#mv-0=layers:1;heads:0', 1);
   second.write({ ...emptySelection(), positions: [3, 4] });
-  expect(second.window.location.hash).toBe('#mv-0=layers:1;heads:0&mv-1=positions:3,4');
+  // What was picked last comes first: a reader who opens the address begins there.
+  expect(second.window.location.hash).toBe('#mv-1=positions:3,4&mv-0=layers:1;heads:0');
   expect(second.read({ selection: {} })).toEqual({ selection: { ...emptySelection(), positions: [3, 4] } });
   second.write(emptySelection());
-  expect(second.window.location.hash).toBe('#mv-0=layers:1;heads:0&mv-1=');
+  expect(second.window.location.hash).toBe('#mv-1=&mv-0=layers:1;heads:0');
   // Nothing picked is a statement, too: the figure may open with something.
   expect(second.read({ selection: { heads: [2] } })).toEqual({ selection: emptySelection() });
   expect(address('#mv-s=keys:7', 1, { selection_id: 's' }).read({ selection: {} })!.selection.keys).toEqual([7]);
