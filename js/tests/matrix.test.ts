@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { page, userEvent } from 'vitest/browser';
 import type { Backend } from '../src/backend';
-import type { Figure } from '../src/figure.svelte';
+import type { Figure, FigureJson } from '../src/figure.svelte';
 import '../src/labviews';
 import { mountFigure } from '../src/mount';
 import {
@@ -25,6 +25,7 @@ let root: ShadowRoot;
 let figure: Figure;
 let written: Selection[];
 let asked: unknown[];
+let sent: FigureJson;
 
 beforeEach(async () => {
   await page.viewport(1000, 800);
@@ -79,12 +80,12 @@ async function mount(
     exact: true,
     lazy: lazy.includes(id),
   });
-  const json = {
+  const json = (sent = {
     layout: { kind: 'view', id: '0' } as const,
     views: { '0': { kind, props: { frame: { title: 'Matrix', provenance: [], edits: [] }, ...props } } },
     arrays: Object.fromEntries(Object.keys(arrays).map((id) => [id, header(id)])),
     selection: {},
-  };
+  });
   const el = document.createElement('div');
   document.body.append(el);
   figure = await mountFigure(el, json, backend, abort.signal);
@@ -261,6 +262,33 @@ test('a lens has the top token of layer and position in each cell, and lists the
   expect(root.querySelector('.side')!.textContent).toContain('no numbers (NaN)');
   await userEvent.keyboard(']');
   expect(root.querySelector('figcaption')!.textContent).toBe('rank of the target');
+});
+
+/** As `view.update` does: with other props. */
+async function update(props: Record<string, unknown>) {
+  const { kind, props: before } = sent.views['0'];
+  sent = { ...sent, views: { '0': { kind, props: { ...before, ...props } } } };
+  await figure.update(sent);
+  await settled();
+}
+
+test('what a reader has opened stays through updates, until one of them opens another', async () => {
+  const heading = () => root.querySelector('h3')!.textContent;
+  await heatmap();
+  map().focus();
+  await userEvent.keyboard('][[');
+  await update({ quantity: 'other' });
+  expect(heading()).toContain('first');
+  await update({ open: 1 });
+  expect(heading()).toContain('second');
+  await lens(2, 'lens');
+  map().focus();
+  await userEvent.keyboard('][[');
+  await update({ open: 1 });
+  expect(root.querySelector('figcaption')!.textContent).toBe('rank of the target');
+  await userEvent.keyboard('[[');
+  await update({ names: ['·uno', '·two', 'three'] });
+  expect(root.querySelector('figcaption')!.textContent).toBe('probability');
 });
 
 test('predictions have the tokens of a position one below the other', async () => {
