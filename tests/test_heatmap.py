@@ -137,7 +137,8 @@ def test_still_says_what_is_drawn():
         (ValueError, r"at least one row and one column; got shape \(0, 3\)", np.zeros((0, 3)), {}),
         (TypeError, "values must hold real numbers", [["a"]], {}),
         (ValueError, "rows must hold one string for each of 1 rows; got 2", [[1]], {"rows": ["a", "b"]}),
-        (TypeError, "columns must be a list of strings", [[1]], {"columns": [3]}),
+        (TypeError, r"columns must be a list of strings.*got \[3\]: write numbers as", [[1]], {"columns": [3]}),
+        (ValueError, r"beyond 2\*\*53 .*; values has 1 … 9007199254740993: pass floats", [[1, 2**53 + 1]], {}),
         (TypeError, "rows must be a list of strings", [[1]], {"rows": "a"}),
         (ValueError, "row_points must be one of layers", [[1]], {"row_points": "planets"}),
         (

@@ -69,6 +69,22 @@ def test_a_token_is_chosen_by_its_text():
     assert found["names"][numbers(found, "targets")[0]] == "·Mary"
 
 
+def test_a_text_may_be_chosen_for_each_position():
+    found = props(mv.predictions(WORDS, LOGITS, vocabulary=VOCABULARY, target=[" sat", " on"]))
+    assert [found["names"][i] for i in numbers(found, "targets")] == ["·sat", "·on"]
+    with pytest.raises(TypeError, match=r"one for each of 2 positions \(ids or texts\); got int64 of shape \(3,\)"):
+        mv.predictions(WORDS, LOGITS, vocabulary=VOCABULARY, target=[" sat"] * 3)
+
+
+def test_probabilities_are_no_logits():
+    weights = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    for call in (lambda: mv.predictions(WORDS, weights), lambda: mv.lens(WORDS, [LOGITS, weights])):
+        with pytest.raises(ValueError, match="logits must be scores before the softmax; got probabilities"):
+            call()
+    mv.predictions(WORDS, np.log(weights))
+    mv.predictions(WORDS, np.eye(2, 4))  # ones and zeros may be scores
+
+
 def test_k_is_at_most_the_vocabulary():
     assert numbers(props(mv.predictions(WORDS, LOGITS, k=50)), "top").shape == (1, 2, 4)
 
@@ -141,7 +157,7 @@ def test_what_ids_spell():
         (ValueError, "target=' sat' needs to know what ids spell: pass vocabulary=", lambda: mv.predictions(WORDS, LOGITS, target=" sat")),
         (ValueError, "'cat' is 0 tokens of the vocabulary; words inside a sentence", lambda: mv.predictions(WORDS, LOGITS, vocabulary=VOCABULARY, target="cat")),
         (ValueError, r"target must hold token ids 0 … 3", lambda: mv.predictions(WORDS, LOGITS, target=4)),
-        (TypeError, "target must be a token id", lambda: mv.predictions(WORDS, LOGITS, target=[1, 2, 3])),
+        (TypeError, "target must be one token, or one", lambda: mv.predictions(WORDS, LOGITS, target=[1, 2, 3])),
         (ValueError, "value must be one of probability, KL, rank, entropy", lambda: mv.lens(WORDS, LOGITS[None], value="loss")),
         (ValueError, r"layers must hold a number for each of 1 layers; got \[1, 2\]", lambda: mv.lens(WORDS, LOGITS[None], layers=[1, 2])),
         (TypeError, "layers must be a list of numbers; got 1", lambda: mv.lens(WORDS, LOGITS[None], layers=1)),

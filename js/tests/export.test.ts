@@ -335,6 +335,8 @@ test('numbers in cells are short, and of a tenth of the scale and more', () => {
   expect([2.44, -2.44, 0.04].map((v) => brief(v, 5))).toEqual(['2.4', '−2.4', '']);
   expect([12.4, -123.4, 12345].map((v) => brief(v, 2e4))).toEqual(['12', '−123', '']);
   expect(brief(0.04, 0.1)).toBe(''); // two decimals would say little
+  expect([0.24, -0.03].map((v) => brief(v, 0.24))).toEqual(['.24', '−.03']);
+  expect([1, -1.02, 0.98].map((v) => brief(v, 5))).toEqual(['1.0', '−1.0', '1.0']); // as its neighbours
   const rgb = Array.from({ length: 256 }, (_, i): [number, number, number] => [i, i, i]);
   const palette = {
     lut: { rgb, packed: new Uint32Array(256) },
@@ -350,6 +352,9 @@ test('numbers in cells are short, and of a tenth of the scale and more', () => {
     causal: true,
     padding: false,
   } as never;
+  const counted = { values: [3, 1, NaN, 0], rows: 2, cols: 2, step: 1, origin: { query: 0, key: 0 } } as never;
+  const counts = { palette, scale: { ramp: 'ink', limits: [0, 3] }, perRow: false, causal: false, padding: false };
+  expect(numbersIn(counted, counts as never).map(({ text }) => text)).toEqual(['3', '1']);
   const tile = { values: [0.2, 0.9, 0.05, 1], rows: 2, cols: 2, step: 1, origin: { query: 0, key: 0 } } as never;
   // Above the diagonal 0.9 is masked, 0.05 is too small; dark cells have light numbers.
   expect(numbersIn(tile, look)).toEqual([

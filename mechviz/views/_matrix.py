@@ -110,8 +110,10 @@ def _labels(labels: Any, count: int, name: str, of: str) -> tuple[str, ...] | No
         labels = _on_axis(labels)
     items = labels.tolist() if hasattr(labels, "tolist") else labels
     if isinstance(items, str) or not isinstance(items, Sequence) or not all(isinstance(item, str) for item in items):
+        numbers = isinstance(items, Sequence) and len(items) > 0 and isinstance(items[0], int | float)
+        hint = ": write numbers as [str(i) for i in …]" if numbers else ""
         raise TypeError(
-            f"{name} must be a list of strings, one for each of {count} {of}, or Tokens; got {labels!r:.80}"
+            f"{name} must be a list of strings, one for each of {count} {of}, or Tokens; got {labels!r:.80}{hint}"
         )
     if len(items) != count:
         raise ValueError(f"{name} must hold one string for each of {count} {of}; got {len(items)}")
@@ -163,6 +165,12 @@ def check_size(values: np.ndarray, precision: wire.Precision, *, name: str) -> w
         # float64 arrives as it is while that is small; the numbers of larger ones say their error.
         small = values.dtype.itemsize * values.size <= wire.MB
         precision = "exact" if small or not is_float else wire.choose(values.size * 4, probabilities=unit)
+    if values.dtype.itemsize == 8 and not is_float:
+        low, high = int(values.min()), int(values.max())
+        if max(-low, high) > 1 << 53:
+            raise ValueError(
+                f"integers beyond 2**53 cannot be shown exactly in a browser; {name} has {low} … {high}: pass floats"
+            )
     each = {"sqrt8": 1, "float16": 2, "float32": 4}.get(precision, values.dtype.itemsize)
     if values.size * each > MOST_BYTES:
         raise ValueError(

@@ -70,6 +70,8 @@ def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any
         raise ValueError("logits must hold at least one layer; got none")
     for i, layer in enumerate(found):
         check_logits(layer, positions, found[0].shape[-1], name=f"logits[{i}]")
+        if isinstance(layer, np.ndarray):
+            check_scores(layer)
     if numbers is not None and len(numbers) != len(found):
         raise ValueError(f"layers must hold a number for each of {len(found)} layers; got {numbers}")
     return found, list(range(len(found))) if numbers is None else numbers
@@ -88,6 +90,16 @@ def check_logits(logits: Any, positions: int, vocab: int | None = None, *, name:
     if logits.ndim != 2 or logits.shape[0] != positions or not logits.shape[1] or vocab not in (None, logits.shape[1]):
         hint = "; one text has no batch axis: pass logits[0]" if logits.ndim == 3 and logits.shape[0] == 1 else ""
         raise ValueError(f"{name} must have shape {wanted}; got {logits.shape}{hint}")
+
+
+def check_scores(logits: np.ndarray) -> None:
+    """Raise a ValueError where they are probabilities: a softmax of those is nearly uniform, and looks like a result."""
+    rows = logits[:: max(1, len(logits) // 8)].astype(np.float32)  # [a few positions, vocab]
+    inside = bool(((rows >= 0) & (rows <= 1)).all()) and bool(((rows > 0) & (rows < 1)).any())
+    if inside and bool((np.abs(rows.sum(-1) - 1) < 0.01).all()):
+        raise ValueError(
+            "logits must be scores before the softmax; got probabilities, whose rows sum to 1: pass their log"
+        )
 
 
 def count_of(k: Any, vocab: int, cells: int) -> int:
@@ -124,10 +136,13 @@ def targets_of(target: Any, text: Tokens, vocab: int, vocabulary: Any) -> np.nda
             raise ValueError('target="next" needs tokens that know their ids (Tokens, such as trace.tokens)')
         found = np.array([*text.ids[1:], -1], np.int64)
     else:
+        if isinstance(target, Sequence) and target and all(isinstance(token, str) for token in target):
+            known = {token: _id_of(token, vocabulary) for token in target}
+            target = [known[token] for token in target]
         ids = to_numpy(target, name="target")
         if ids.dtype.kind not in "iu" or ids.shape not in ((), (n,)):
             raise TypeError(
-                f"target must be a token id, or one for each of {n} positions; got {ids.dtype} of shape {ids.shape}"
+                f"target must be one token, or one for each of {n} positions (ids or texts); got {ids.dtype} of shape {ids.shape}"
             )
         found = np.broadcast_to(ids, (n,)).astype(np.int64)
     if found.max(initial=-1) >= vocab or found.min(initial=0) < -1:

@@ -81,7 +81,8 @@ def heatmap(
     Raises:
         TypeError: `values` are no real numbers, names are no strings, points none of the above.
         ValueError: `values` have another number of axes, no row or column, or too many cells; names or points are more
-            or fewer than rows; `matrix`, `scale`, `limits` or `precision` do not fit, or make too many bytes.
+            or fewer than rows; integers lie beyond 2**53; `matrix`, `scale`, `limits` or `precision` do not fit, or make too
+            many bytes.
 
     Example:
         >>> mv.heatmap([[0.1, -0.4], [0.0, 0.9]], rows=["L0", "L1"], columns=["H0", "H1"], name="logit difference")

@@ -49,7 +49,7 @@ def lens(
         layer_names: A name for each instead of "L0", such as "embedding".
         vocabulary: What the ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that
             `tokens` were made with (``trace.tokens``); without one, tokens are told by their ids.
-        target: The token whose rank is told: an id or a text such as " Mary", an id for each position (−1 for none), or
+        target: The token whose rank is told: an id or a text such as " Mary", one for each position (id −1 for none), or
             "next" for the one that follows in the text. By default the last layer's most probable token.
         value: The colour at first: "probability", "KL", "rank" or "entropy"; the last three are in nats, ranks and nats.
         title: Heads the picture.
@@ -60,7 +60,7 @@ def lens(
     Raises:
         TypeError: `tokens` is no list of strings, `logits` are no real numbers, `k`, `vocabulary` or `target` is none of
             the above.
-        ValueError: `logits` do not have shape (layer, position, vocab), `k` is below 1 or makes too many entries, or
+        ValueError: `logits` do not have shape (layer, position, vocab) or are probabilities, `k` is below 1 or makes too many entries, or
             `layers`, `layer_names`, `target`, `vocabulary` or `value` does not fit.
 
     Example:

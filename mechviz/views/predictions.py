@@ -12,7 +12,7 @@ from mechviz.arrays import Quantity, to_numpy
 from mechviz.text import Tokens, as_tokens
 from mechviz.view import View, display
 from mechviz.views._matrix import side_of
-from mechviz.views._predicted import check_logits, count_of, height_of, predicted, props_of, targets_of
+from mechviz.views._predicted import check_logits, check_scores, count_of, height_of, predicted, props_of, targets_of
 
 
 @display
@@ -38,8 +38,8 @@ def predictions(
         k: How many tokens of each position; at most the whole vocabulary.
         vocabulary: What the ids spell: a tokenizer, a list of strings, or a dict by id. By default the tokenizer that
             `tokens` were made with (``trace.tokens``); without one, tokens are told by their ids.
-        target: A token whose rank and probability are told: an id or a text such as " Mary", an id for each position (−1
-            for none), or "next" for the one that follows in the text. By default "next" where `tokens` know their ids, else none.
+        target: A token whose rank and probability are told: an id or a text such as " Mary", one for each position (id
+            −1 for none), or "next" for the one that follows in the text. By default "next" where `tokens` know their ids, else none.
         title: Heads the picture.
 
     A position whose logits hold NaN, or nothing but −∞, has no numbers: its cells are hatched and name no token.
@@ -48,7 +48,7 @@ def predictions(
     Raises:
         TypeError: `tokens` is no list of strings, `logits` are no real numbers, `k`, `vocabulary` or `target` is none of
             the above.
-        ValueError: `logits` do not have shape (position, vocab), `k` is below 1 or makes too many entries, or `target` or
+        ValueError: `logits` do not have shape (position, vocab) or are probabilities, `k` is below 1 or makes too many entries, or `target` or
             `vocabulary` does not hold the ids.
 
     Example:
@@ -58,6 +58,7 @@ def predictions(
     text = as_tokens(tokens)
     array = to_numpy(logits, name="logits")
     check_logits(array, len(text))
+    check_scores(array)
     vocab = array.shape[1]
     count = count_of(k, vocab, len(text))
     wanted = "next" if target is None and text.ids is not None else target

@@ -324,6 +324,7 @@ export interface CellNumber extends Cell {
 export function numbersIn(tile: Tile, look: Look): CellNumber[] {
   const full = Math.max(...look.scale.limits.map(Math.abs));
   const maxima = look.perRow ? rowMaxima(tile, look.causal) : undefined;
+  const whole = tile.values.every((value) => Number.isInteger(value) || !Number.isFinite(value));
   const found: CellNumber[] = [];
   for (let query = 0; query < tile.rows; query++) {
     const last = look.causal ? lastColumn(tile, query) : tile.cols - 1;
@@ -332,7 +333,7 @@ export function numbersIn(tile: Tile, look: Look): CellNumber[] {
       const shown = scaled(value, look.perRow, maxima?.[query] ?? 0);
       if (!(Math.abs(shown) >= full / 10) || Math.abs(value) === Infinity) continue;
       const fill = colorAt(look.palette.lut, position(look.scale, shown));
-      const text = brief(value, full);
+      const text = brief(value, full, whole);
       if (text)
         found.push({
           query: tile.origin.query + query,
@@ -345,13 +346,14 @@ export function numbersIn(tile: Tile, look: Look): CellNumber[] {
   return found;
 }
 
-/** ".95", "1", "−.3", "2.4", "12": at most four characters, so that it fits a cell; "" where it would not, or say little. */
-export function brief(value: number, full: number): string {
-  if (full < 0.5) return '';
+/** ".95", "1", "−.3", "2.4", "12" (of `counts` "3", not "3.0"): at most four characters, so that it fits a cell; "" where it would not, or say little. */
+export function brief(value: number, full: number, counts = false): string {
+  if (full < 0.15) return '';
   const size = Math.abs(value);
-  const decimals = full < 2 && size < 0.995 ? 2 : full < 10 ? 1 : 0;
+  const decimals = counts ? 0 : full < 2 && size < 0.995 ? 2 : full < 10 ? 1 : 0;
   const text = size.toFixed(decimals).replace(/^0\./, '.');
-  const short = Number(text) === 1 ? '1' : text;
+  // A probability of 1 is 1; among numbers with a decimal it keeps its own.
+  const short = Number(text) === 1 && full < 2 ? '1' : text;
   const whole = value < 0 ? `\u2212${short}` : short;
   return whole.length <= 4 && Number(short) !== 0 ? whole : '';
 }
