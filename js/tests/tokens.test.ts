@@ -326,6 +326,34 @@ test('10,000 tokens: the text of every one is there, tokens where they are looke
   expect(touched.size).toBeLessThanOrEqual(21);
 });
 
+test('of a block that is half on the screen the tokens that are seen take new colours at once, whichever half it is', async () => {
+  const n = 3000;
+  const all = (value: number) => Array<number>(n).fill(value);
+  await show(Array(n).fill(' word'), all(1), { more: [channel('two', all(-2)), channel('three', all(3))] });
+  const of = [...root.querySelector('.block')!.querySelectorAll<HTMLElement>('[data-i]')];
+  /** Tokens of the block that stand where the window is, with 60 px to spare; and far from it. */
+  const near = (i: number, far: number) => {
+    const { top, bottom } = token(i).getBoundingClientRect();
+    return bottom > -far && top < innerHeight + far;
+  };
+  let key = 2;
+  for (const place of ['end', 'start'] as const) {
+    (place === 'end' ? of[200] : of.at(-200)!).scrollIntoView({ block: place });
+    await new Promise((done) => setTimeout(done, 300)); // who is seen is told after a frame
+    const shown = of.map((_, i) => i).filter((i) => near(i, 40));
+    const away = of.map((_, i) => i).filter((i) => !near(i, 100));
+    expect(Math.min(shown.length, away.length)).toBeGreaterThan(100);
+    const before = token(0).style.backgroundColor;
+    root.querySelector<HTMLElement>('[data-i][tabindex="0"]')!.focus({ preventScroll: true });
+    await userEvent.keyboard(String(key++));
+    await settled();
+    expect(shown.filter((i) => token(i).style.backgroundColor === before)).toEqual([]);
+    expect(away.filter((i) => token(i).style.backgroundColor !== before)).toEqual([]);
+    // what comes near takes its colours then, and at rest all have them
+    await vi.waitFor(() => expect(of.filter((one) => one.style.backgroundColor === before)).toEqual([]));
+  }
+});
+
 test('of a long text what is seen takes new colours at once, the rest when nothing changes for a moment or a picture is taken', async () => {
   const n = 6000;
   const all = (value: number) => Array<number>(n).fill(value);

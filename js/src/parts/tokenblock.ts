@@ -52,9 +52,10 @@ export class BlockElements {
     }
   }
 
-  /** Show other fills; without any, the tokens lie on the plate. */
-  fill(fills: Fills): void {
+  /** Show other fills, of positions in a span; without any, the tokens lie on the plate. */
+  fill(fills: Fills, from = 0, to = Infinity): void {
     for (const filled of this.#filled) {
+      if (filled.position < from || filled.position > to) continue;
       const fill = fills?.[filled.position];
       const plain = !fills && filled.ground ? (filled.position % 2 ? ' odd' : ' even') : '';
       if (filled.shown === fill && filled.plain === plain) continue;
