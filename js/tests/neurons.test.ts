@@ -173,7 +173,7 @@ const hover = async (row: number, column: number) => {
 test('the map has the neurons of the layer in order, and the text the colours of the first', async () => {
   await mount();
   expect(names()).toEqual(['N3', 'N0', 'N1', 'N2']);
-  expect(readout()).toContain('L4N3 · −6 at ·sat');
+  expect(readout()).toContain('L4N3 · −6 at ·sat 2 ·');
   expect(new Set([fill(0), fill(1), fill(2)]).size).toBe(3);
 });
 
@@ -374,6 +374,14 @@ test('one that has a name keeps its number in sight', async () => {
   await vi.waitFor(() => expect(listed()).toEqual(['L4N04', 'months in giving−4', 'L4N12']));
   expect(root.querySelector<HTMLElement>('table button[title]')!.title).toBe('months in giving · L4N3');
   expect(root.querySelectorAll('table button[title]')).toHaveLength(1);
+  abort.abort();
+  await mount({ names: { 3: 'months of the year in contexts of giving and receiving' } });
+  await userEvent.keyboard('p');
+  root.querySelector<HTMLElement>('[data-i="1"]')!.focus();
+  await userEvent.keyboard('p');
+  const peak = root.querySelector<HTMLElement>('.unit p > span')!; // whole, however long the name
+  expect(peak.textContent).toBe('−6 at ·sat');
+  expect(peak.scrollWidth).toBeLessThanOrEqual(peak.clientWidth);
 });
 
 test('statistics of what is finite', () => {

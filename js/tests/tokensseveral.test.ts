@@ -147,6 +147,24 @@ test('the card lists what was expected, the token that came in bold, with its pr
   expect(card()).not.toContain('predicted');
 });
 
+test('of a merged word what was expected is of the token that is pointed at, and says so', async () => {
+  const top = {
+    names: ['b', 'c'],
+    top: array(Int32Array.of(0, 0, 1), [3, 1]),
+    probabilities: array(Float32Array.of(NaN, 0.5, 0.25), [3, 1]),
+    own: array(Int32Array.of(-1, 0, 1)),
+    probability: array(Float32Array.of(NaN, 0.5, 0.25)),
+    rank: array(Float32Array.of(NaN, 1, 1)),
+    vocab: 795,
+  };
+  await show(['a', 'b', ' c'], [1, 2, 4], { top, merged: 'words', merge: 'mean' });
+  await userEvent.hover(token(1));
+  expect(card()).toMatch(/^ab .*mean of words predicted at b b 0.500$/);
+  expect(card()).not.toMatch(/ p |of 795/); // the word's probability is another
+  await userEvent.hover(token(2));
+  expect(card()).toMatch(/0.250 p 1 of 795 predicted here c 0.250$/);
+});
+
 // --- merging
 
 describe('merged values', () => {
@@ -355,7 +373,7 @@ test('two texts side by side: the partner of a token is marked, and one without 
   expect(right.top).toBe(left.top);
   await userEvent.hover(token(0));
   expect(marked('data-hovered')).toEqual([0, 2]);
-  expect(card()).toMatch(/^a clean · position 0 .* 2 nats loss 1 beside a, 0 3$/);
+  expect(card()).toMatch(/^a clean · position 0 .* 2 nats loss 1 beside a at 0 3$/);
   await userEvent.hover(token(3));
   expect(card()).toContain('no partner');
   expect(marked('data-alone')).toEqual([3]);
@@ -389,10 +407,10 @@ test('one text cut by two tokenizers: all tokens that share its characters are m
   });
   await userEvent.hover(token(0));
   expect(marked('data-hovered')).toEqual([0, 2, 3]);
-  expect(card()).toContain('beside a bc, 0–1 5');
+  expect(card()).toContain('beside a bc at 0–1 5');
   await userEvent.hover(token(3));
   expect(marked('data-hovered')).toEqual([0, 3]);
-  expect(card()).toContain('beside abc, 0 4'); // two thirds of 6, not 6
+  expect(card()).toContain('beside abc at 0 4'); // two thirds of 6, not 6
 });
 
 test.each(['light', 'dark'])('axe finds nothing to complain about in %s', async (theme) => {
