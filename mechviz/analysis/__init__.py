@@ -14,24 +14,31 @@ from mechviz.analysis.key_values import KeyValues, contribution_norms, contribut
 if TYPE_CHECKING:
     from mechviz.analysis.attribution import Attribution, Term, attribution
     from mechviz.analysis.logit_lens import LensLogits, logit_lens
+    from mechviz.analysis.patching import Patching, patching
 
 __all__ = [
     "Attribution",
     "HeadScores",
     "KeyValues",
     "LensLogits",
+    "Patching",
     "Term",
     "attribution",
     "contribution_norms",
     "contributions",
     "head_scores",
     "logit_lens",
+    "patching",
     "value_norms",
 ]
 
 
 # Module -> what it gives.
-_LATER = {"attribution": ("Attribution", "Term", "attribution"), "logit_lens": ("LensLogits", "logit_lens")}
+_LATER = {
+    "attribution": ("Attribution", "Term", "attribution"),
+    "logit_lens": ("LensLogits", "logit_lens"),
+    "patching": ("Patching", "patching"),
+}
 
 
 def __getattr__(name: str) -> Any:
