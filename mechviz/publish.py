@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import re
 from datetime import datetime, timezone
@@ -38,19 +39,21 @@ _ENTRY = (
 )
 
 
-def publish(page: Page | View, folder: str | Path, *, name: str | None = None, title: str = "mechviz") -> str:
+def publish(page: Page | View, folder: str | Path, *, name: str | None = None, title: str | None = None) -> str:
     """Write a page into a folder, and an index of all pages that were published there; returns the page's address.
 
     ``index.html`` lists them, the newest first, each with a still of its first picture, its title and when it was written;
-    it needs no script. A page that is published again takes the place of the one of its name. A folder that any web
-    server shows is a site; everything in it also opens from a disk.
+    it needs no script. A page that is published again takes the place of the one of its name, by default of its title. What
+    was taken out of the folder is no longer listed. A folder that any web server shows is a site; everything in it also
+    opens from a disk.
 
     Args:
         page: A page of `mechviz.page`, or a view or figure.
         folder: A folder, which is made where there is none, or an address of fsspec (``s3://bucket/notes``,
             ``gs://…``, ``memory://…``), which needs fsspec and what it asks for.
-        name: The file's name without ``.html``: letters, digits, hyphens. By default made of the title.
-        title: Heads the index.
+        name: The file's name without ``.html``: letters, digits, hyphens. By default made of the title, with a number
+            where a page of another title has that name.
+        title: Heads the index; by default what headed it before, at first "mechviz".
 
     Raises:
         TypeError: `page` is neither a page nor a view.
@@ -64,12 +67,15 @@ def publish(page: Page | View, folder: str | Path, *, name: str | None = None, t
     if not isinstance(page, (Page, View)):
         raise TypeError(f"page must be a page or a view; got a {type(page).__name__}")
     heading = page.title if isinstance(page, Page) else page._title()
-    name = _slug(heading) if name is None else name
-    if not re.fullmatch(r"[\w-]+", name) or name == "index":
+    if name is not None and (not re.fullmatch(r"[\w-]+", name) or name == "index"):
         raise ValueError(f"name must be made of letters, digits and hyphens, and not be index; got {name!r}")
-    place = _Remote(str(folder)) if "://" in str(folder) else _Local(Path(folder))
+    place = _Remote(str(folder)) if "://" in str(folder) else _Local(Path(folder).expanduser())
     document = page.to_html()
-    entries = _known(place.read(_INDEX), f"{folder}/{_INDEX}")
+    known = _known(place.read(_INDEX), f"{folder}/{_INDEX}")
+    there = place.names()
+    entries = {file: entry for file, entry in known["pages"].items() if file in there}
+    title = str(known.get("title", "mechviz")) if title is None else title
+    name = _free(_slug(heading), carried(heading), entries) if name is None else name
     entries[f"{name}.html"] = {
         "title": carried(heading),
         "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -78,7 +84,13 @@ def publish(page: Page | View, folder: str | Path, *, name: str | None = None, t
     }
     # The page first: an index never names what is not there.
     address = place.write(f"{name}.html", document)
-    listing = {"format": _FORMAT, "version": 1, "written_by": f"mechviz {__version__}", "pages": entries}
+    listing = {
+        "format": _FORMAT,
+        "version": 1,
+        "written_by": f"mechviz {__version__}",
+        "title": carried(title),
+        "pages": entries,
+    }
     place.write(_INDEX, json.dumps(listing, indent=1))
     place.write("index.html", _index(carried(title), entries))
     return address
@@ -88,17 +100,27 @@ def _slug(title: str) -> str:
     return "-".join(re.findall(r"\w+", title.lower()))[:60].strip("-") or "page"
 
 
-def _known(text: str | None, where: str) -> dict[str, dict[str, Any]]:
-    """The pages that an index holds by file; a ValueError where it is none of ours."""
+def _free(slug: str, heading: str, entries: dict[str, dict[str, Any]]) -> str:
+    """The name under which a page of this title stands, or may: two titles can have the same words."""
+    names = itertools.chain([slug], (f"{slug}-{n}" for n in itertools.count(2)))
+    return next(
+        name
+        for name in names
+        if name != "index" and entries.get(f"{name}.html", {"title": heading})["title"] == heading
+    )
+
+
+def _known(text: str | None, where: str) -> dict[str, Any]:
+    """What an index holds: its title, and its pages by file; a ValueError where it is none of ours."""
     if text is None:
-        return {}
+        return {"pages": {}}
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where} is not JSON: {error}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT or content.get("version") != 1:
         raise ValueError(f"{where} is not an index of this mechviz ({__version__}): publish into another folder")
-    return content["pages"]
+    return content
 
 
 def _index(title: str, entries: dict[str, dict[str, Any]]) -> str:
@@ -126,6 +148,10 @@ class _Local:
         path = self._folder / name
         return path.read_text(encoding="utf-8") if path.exists() else None
 
+    def names(self) -> set[str]:
+        """The files that it holds."""
+        return {path.name for path in self._folder.iterdir()} if self._folder.exists() else set()
+
     def write(self, name: str, text: str) -> str:
         """Write a file at once, never half of it; returns where it is."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +176,11 @@ class _Remote:
         """The text of a file; None where there is none."""
         path = f"{self._root}/{name}"
         return self._system.cat_file(path).decode() if self._system.exists(path) else None
+
+    def names(self) -> set[str]:
+        """The files that it holds."""
+        listed = self._system.ls(self._root, detail=False, refresh=True) if self._system.exists(self._root) else []
+        return {str(path).rsplit("/", 1)[-1] for path in listed}
 
     def write(self, name: str, text: str) -> str:
         """Write a file; returns where it is."""

@@ -184,6 +184,37 @@ def test_publish_writes_a_page_and_keeps_an_index(tmp_path):
     assert [path.name for path in folder.iterdir() if path.name.endswith(".part")] == []
 
 
+def titles(folder):
+    return {file: entry["title"] for file, entry in json.loads((folder / "index.json").read_text())["pages"].items()}
+
+
+def test_publish_never_takes_the_place_of_a_page_of_another_title(tmp_path):
+    long = "How a head that is called induction head comes to be, seen in layer"
+    for title in ("Loss", "Loss?", f"{long} 5", f"{long} 6", "Index", "Loss?"):
+        mv.publish(mv.page(title, [title]), tmp_path)
+    cut = "how-a-head-that-is-called-induction-head-comes-to-be-seen-in"
+    found = titles(tmp_path)
+    assert found.pop("index-2.html") == "Index"
+    assert found == {
+        **{"loss.html": "Loss", "loss-2.html": "Loss?"},
+        **{f"{cut}.html": f"{long} 5", f"{cut}-2.html": f"{long} 6"},
+    }
+    mv.publish(mv.page("Loss!", ["new"]), tmp_path, name="loss")  # asked for
+    assert titles(tmp_path)["loss.html"] == "Loss!"
+
+
+def test_an_index_keeps_its_title_and_lists_what_is_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "site"
+    mv.publish(view("One"), "~/site", title="My <notes>")
+    mv.publish(view("Two"), folder)
+    assert "<h1>My &lt;notes&gt;</h1>" in (folder / "index.html").read_text()
+    (folder / "one.html").unlink()
+    mv.publish(view("Three"), folder)
+    assert set(titles(folder)) == {"two.html", "three.html"}
+    assert "one.html" not in (folder / "index.html").read_text()
+
+
 def test_publish_to_an_address_of_fsspec():
     fsspec = pytest.importorskip("fsspec")
     assert mv.publish(view("One"), "memory://notes/site") == "memory://notes/site/one.html"
@@ -193,6 +224,9 @@ def test_publish_to_an_address_of_fsspec():
         *("index.html", "index.json", "one.html", "two.html")
     }
     assert len(json.loads(system.cat_file("/notes/site/index.json"))["pages"]) == 2
+    system.rm_file("/notes/site/one.html")
+    mv.publish(view("Two"), "memory://notes/site/")
+    assert set(json.loads(system.cat_file("/notes/site/index.json"))["pages"]) == {"two.html"}
 
 
 @pytest.mark.parametrize(
