@@ -10,12 +10,14 @@ import {
   middle,
   named,
   planOf,
+  sideLabel,
   sideName,
   span,
   tileOf,
   within,
   type SideJson,
 } from '../src/parts/matrix';
+import { MatrixZoom } from '../src/parts/matrixzoom.svelte';
 import { Dense } from '../src/pattern/dense';
 import type { Selection } from '../src/selection';
 import type { Header, NdArray } from '../src/wire';
@@ -335,8 +337,8 @@ test('rectangles are pooled by the largest or the one furthest from 0; NaN wins'
     );
   expect(pooled(false)).toEqual([1, NaN, 6, 8]);
   expect(pooled(true)).toEqual([-9, NaN, 6, 8]);
-  expect(blockAt({ from: 0, count: 5, step: 2, cell: 10, size: 30 }, 25)).toEqual([4, 5]);
-  expect(blockAt({ from: 0, count: 5, step: 2, cell: 10, size: 30 }, 30)).toBeUndefined();
+  expect(blockAt({ from: 0, count: 5, step: 2, cell: 10, size: 30, most: 36 }, 25)).toEqual([4, 5]);
+  expect(blockAt({ from: 0, count: 5, step: 2, cell: 10, size: 30, most: 36 }, 30)).toBeUndefined();
 });
 
 test('a row has its own name, else the letter and number of what it stands for', () => {
@@ -345,10 +347,29 @@ test('a row has its own name, else the letter and number of what it stands for',
   expect(sideName(side(2), 1)).toBe('1');
 });
 
+test('a name that is too long keeps both ends, a token its beginning', () => {
+  const labels = ['blocks.0.hook_resid_pre', 'blocks.0.hook_resid_mid', '日本語日本語日本語日本語'];
+  const texts = (mono: boolean) => labels.map((_, i) => sideLabel(side(3, { labels, mono }), i).text);
+  expect(texts(false)).toEqual(['blocks.0.…esid_pre', 'blocks.0.…esid_mid', '日本語日…語日本語']);
+  expect(texts(true)).toEqual(['blocks.0.hook_res…', 'blocks.0.hook_res…', '日本語日本語日本…']);
+  expect(sideLabel(side(1, { labels: ['of 18 columns, all'] }), 0).text).toBe('of 18 columns, all');
+});
+
+test('what has room for its tokens in one direction is shown larger in the other alone', () => {
+  const lens = planOf(900, side(12), side(200), { x: 84, y: 24, square: false });
+  const zoom = new MatrixZoom(() => lens);
+  for (let i = 0; i < 20; i++) zoom.by(0.7);
+  expect([zoom.plan.y.count, zoom.plan.y.cell]).toEqual([12, 24]);
+  expect(zoom.plan.x.cell).toBeGreaterThan(60);
+  const many = new MatrixZoom(() => planOf(900, side(400), side(400)));
+  for (let i = 0; i < 20; i++) many.by(0.7);
+  expect(Math.min(many.plan.x.cell, many.plan.y.cell)).toBeGreaterThanOrEqual(28);
+});
+
 test('a part of a run stands in the same room, its blocks where they would be in all of it', () => {
-  const all = { from: 0, count: 100, step: 1, cell: 4, size: 400 };
+  const all = { from: 0, count: 100, step: 1, cell: 4, size: 400, most: 36 };
   const some = within(all, [37.4, 57.4]); // 20 of them, 20 px each
-  expect(some).toEqual({ from: 37, count: 20, step: 1, cell: 20, size: 400 });
+  expect(some).toEqual({ from: 37, count: 20, step: 1, cell: 20, size: 400, most: 36 });
   expect([middle(some, 38), span(some, 38, 1), blockAt(some, 25)]).toEqual([30, [20, 19], [38, 39]]);
   const many = within({ ...all, count: 4000 }, [1001, 2001]); // 0.4 px each: four to a cell from 1000 on, 251 cells
   expect([many.from, many.count, many.step]).toEqual([1000, 1001, 4]);

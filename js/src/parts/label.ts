@@ -21,9 +21,9 @@ const WIDE =
 
 /**
  * The label of a token, cut to `room` columns with an ellipsis; the role of a special token stands for it, and row and
- * column for a patch of an image, which is no text.
+ * column for a patch of an image, which is no text. With `ends` the middle is cut out.
  */
-export function labelOf(tokens: TokensJson, position: number, room = 10): Label {
+export function labelOf(tokens: TokensJson, position: number, room = 10, ends = false): Label {
   const place = placeOf(tokens, position);
   if (place) {
     const text = `${place.row},${place.column}`;
@@ -33,7 +33,7 @@ export function labelOf(tokens: TokensJson, position: number, room = 10): Label 
   if (role) return { role: true, dot: false, text: role, width: role.length * 7.2 };
   const label = tokens.label[position];
   const dot = label.startsWith('·') && label.length > 1;
-  const text = cut(dot ? label.slice(1) : label, room - Number(dot));
+  const text = cut(dot ? label.slice(1) : label, room - Number(dot), ends);
   return { role: false, dot, text, width: (columns(text) + Number(dot)) * CHARACTER };
 }
 
@@ -58,14 +58,20 @@ function columns(text: string): number {
   return [...text].reduce((sum, c) => sum + (WIDE.test(c) ? 2 : 1), 0);
 }
 
-function cut(text: string, room: number): string {
+function cut(text: string, room: number, ends: boolean): string {
   if (columns(text) <= room) return text;
-  let kept = '';
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if (columns(kept + segment) > room - 1) break;
-    kept += segment;
-  }
-  return `${kept}…`;
+  const parts = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
+  const kept = (parts: string[], room: number) => {
+    let n = 0;
+    while ((room -= columns(parts[n])) >= 0) n++;
+    return parts.slice(0, n);
+  };
+  const tail = ends
+    ? kept(parts.toReversed(), (room - 1) >> 1)
+        .reverse()
+        .join('')
+    : '';
+  return `${kept(parts, room - 1 - columns(tail)).join('')}…${tail}`;
 }
 
 /** A label that wants a place on an axis; the lower its rank, the sooner it gets one. */

@@ -28,6 +28,8 @@ export interface Run {
   cell: number;
   /** All of them. */
   size: number;
+  /** How large a cell may become where there is room. */
+  most: number;
 }
 
 /** All in CSS pixels, from the top left corner of the drawing. */
@@ -75,10 +77,10 @@ export function sideName(side: SideJson, i: number): string {
   return `${LETTERS[side.noun] ?? ''}${index}`;
 }
 
-/** The name as it stands on an axis. */
+/** The name as it stands on an axis; of sites and files, unlike tokens, the end says as much as the beginning. */
 export function sideLabel(side: SideJson, i: number, room = ROOM): Label {
   const one = { label: [sideName(side, i)], role: [null] };
-  return labelOf(one as unknown as TokensJson, 0, room);
+  return labelOf(one as unknown as TokensJson, 0, room, !side.mono);
 }
 
 function widest(side: SideJson): number {
@@ -93,7 +95,8 @@ export function planOf(width: number, rows: SideJson, columns: SideJson, sizes: 
   const room = Math.max(40, width - left - RIGHT);
   const [x, y] = [Math.min(sizes.x, room / columns.count), Math.min(sizes.y, TALLEST / rows.count)];
   const least = sizes.square ? Math.max(LEAST, Math.min(x, y)) : Infinity;
-  const [across, down] = [run(columns.count, Math.min(x, least), room), run(rows.count, Math.min(y, least), TALLEST)];
+  const across = run(columns.count, Math.min(x, least), room, sizes.x);
+  const down = run(rows.count, Math.min(y, least), TALLEST, sizes.y);
   const name = widest(columns);
   const along = name + 8 <= across.cell / across.step || !columns.labels;
   const top = HEAD + (along ? 16 : name + 8);
@@ -110,12 +113,12 @@ export function planOf(width: number, rows: SideJson, columns: SideJson, sizes: 
   };
 }
 
-function run(count: number, exact: number, room: number): Run {
+function run(count: number, exact: number, room: number, most: number): Run {
   const step = Math.max(1, Math.ceil(1 / exact - 1e-9));
   const cells = Math.ceil(count / step);
   // From 4 px on all cells have one size; below, the rounding would cost too much of the room.
   const cell = step > 1 ? room / cells : exact >= 4 ? Math.floor(exact) : exact;
-  return { from: 0, count, step, cell, size: cells * cell };
+  return { from: 0, count, step, cell, size: cells * cell, most };
 }
 
 /** A part of a run in the same room. Blocks of 2, 4, 8 … begin where they would in all of it. */
@@ -124,7 +127,7 @@ export function within(run: Run, [from, to]: readonly [number, number]): Run {
   const step = pitch >= 1 ? 1 : 2 ** Math.ceil(-Math.log2(pitch) - 1e-9);
   const first = Math.floor(Math.round(from) / step) * step;
   const count = Math.max(1, Math.min(run.count, Math.round(to)) - first);
-  return { from: first, count, step, cell: run.size / Math.ceil(count / step), size: run.size };
+  return { ...run, from: first, count, step, cell: run.size / Math.ceil(count / step) };
 }
 
 /** Whether a row or column is among those that are shown. */

@@ -8,8 +8,8 @@ interface Place {
   y: number;
 }
 
-/** In CSS pixels: cells that are this large need not grow, and none grows beyond the second. */
-const [LARGE, LARGEST] = [28, 48];
+/** Of the size that cells may have with room for it: from the first on they need not grow, and none does beyond the second. */
+const [LARGE, LARGEST] = [7 / 9, 4 / 3];
 
 export class MatrixZoom {
   #all: () => Plan;
@@ -65,8 +65,8 @@ export class MatrixZoom {
   #scaled(run: Run, stretch: Stretch | undefined, factor: number, at: number): Stretch | undefined {
     const [from, to] = this.#of(run, stretch);
     const shown = to - from;
-    if (factor < 1 && run.size / shown >= LARGE) return stretch;
-    const wanted = Math.max(Math.min(shown, run.size / LARGEST), shown * factor);
+    if (factor < 1 && run.size / shown >= LARGE * run.most) return stretch;
+    const wanted = Math.max(Math.min(shown, run.size / (LARGEST * run.most)), shown * factor);
     return wanted >= run.count ? undefined : inside(run.count, from + at * (shown - wanted), wanted);
   }
 
