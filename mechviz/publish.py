@@ -33,10 +33,8 @@ p{{font-size:11px;line-height:16px;margin:0;color:#646b74;overflow-wrap:anywhere
 @media(prefers-color-scheme:dark){{body{{background:#111418;color:#e8eaed}}p{{color:#959ca5}}}}</style></head>
 <body><main><h1>{title}</h1><ul>{entries}</ul></main></body></html>
 """
-_ENTRY = (
-    '<li><a href="{file}"><div class="still" aria-hidden="true"><div>{still}</div></div><h2>{title}</h2></a>'
-    "<p>{about}</p></li>"
-)
+_ENTRY = '<li><a href="{file}">{still}<h2>{title}</h2></a><p>{about}</p></li>'
+_STILL = '<div class="still" aria-hidden="true"><div>{still}</div></div>'
 
 
 def publish(page: Page | View, folder: str | Path, *, name: str | None = None, title: str | None = None) -> str:
@@ -78,7 +76,7 @@ def publish(page: Page | View, folder: str | Path, *, name: str | None = None, t
     name = _free(_slug(heading), carried(heading), entries) if name is None else name
     entries[f"{name}.html"] = {
         "title": carried(heading),
-        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "written": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "bytes": len(document.encode()),
         "still": page.still(),
     }
@@ -128,7 +126,8 @@ def _index(title: str, entries: dict[str, dict[str, Any]]) -> str:
     listed = (
         _ENTRY.format(
             file=escape(file),
-            still=entry["still"],  # our own HTML, made by the views
+            # Our own HTML, made by the views; prose alone has none.
+            still=_STILL.format(still=entry["still"]) if entry["still"] else "",
             title=escape(entry["title"]),
             about=f"{entry['written'][:10]} · {entry['bytes'] / 1e6:.2f} MB",
         )

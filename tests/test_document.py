@@ -215,6 +215,14 @@ def test_an_index_keeps_its_title_and_lists_what_is_there(tmp_path, monkeypatch)
     assert "one.html" not in (folder / "index.html").read_text()
 
 
+def test_an_index_begins_with_the_newest_and_leaves_no_room_for_pictures_that_are_not_there(tmp_path):
+    for title in ("One", "Two", "Three"):
+        mv.publish(mv.page(title, ["prose"] if title == "Two" else [view()]), tmp_path)
+    index = (tmp_path / "index.html").read_text()
+    assert re.findall(r"<h2>(.*?)</h2>", index) == ["Three", "Two", "One"]
+    assert index.count('class="still"') == 2
+
+
 def test_publish_to_an_address_of_fsspec():
     fsspec = pytest.importorskip("fsspec")
     assert mv.publish(view("One"), "memory://notes/site") == "memory://notes/site/one.html"
