@@ -139,7 +139,8 @@ class View(Files):
         answers the browser, at any moment of a running cell; take a lock round what cells change too, and let it be
         quick: pictures and answers wait for it. Of several picks made while it was still busy it sees the last. In marimo,
         Pyodide and plain Python, which have no such thread, it runs where the message arrives. What it prints, and the
-        traceback where it fails, stand below the cell that called this.
+        traceback where it fails, stand below the cell that called this. It is given the view's own selection, which the
+        next pick changes: keep an axis of it, or ``selection.to_dict()``.
 
         Raises:
             TypeError: `f` cannot be called.
