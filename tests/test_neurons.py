@@ -319,3 +319,16 @@ def test_refused(options, error, message):
 def test_a_list_of_layers_with_a_gate_for_one_is_refused():
     with pytest.raises(ValueError, match="gate must"):
         mv.neurons(WORDS, [LAYER, LAYER], gate=[LAYER], up=[LAYER])
+
+
+def test_a_dict_of_layers_by_their_numbers():
+    a, b = np.arange(6.0).reshape(2, 3), 10 + np.arange(6.0).reshape(2, 3)
+    view = mv.neurons(["x", "y"], {4: a, 7: b}, gate={4: a, 7: b}, up={4: a, 7: b})
+    assert [layer["number"] for layer in view.flat()[1]["0"][1]["layers"]] == [4, 7]
+    both = {4: a, 7: b}
+    (layer,) = mv.neurons(["x", "y"], both, layers=[7], gate=both, up=both).flat()[1]["0"][1]["layers"]
+    assert layer["number"] == 7 and layer["top_values"].numbers().max() == 15
+    with pytest.raises(ValueError, match=r"layers must be of those that activations has, \[4, 7\]; got 5"):
+        mv.neurons(["x", "y"], {4: a, 7: b}, layers=[5])
+    with pytest.raises(TypeError, match="the keys of activations must be a list of numbers"):
+        mv.neurons(["x", "y"], {"blocks.4": a})

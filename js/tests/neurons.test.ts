@@ -384,6 +384,21 @@ test('one that has a name keeps its number in sight', async () => {
   expect(peak.scrollWidth).toBeLessThanOrEqual(peak.clientWidth);
 });
 
+test('on paper a paragraph is one, which on the screen is drawn in parts', async () => {
+  const text = Array.from({ length: 150 }, (_, i) => ` t${i}`);
+  const none = text.map(() => false);
+  const tokens = { text, label: text, group: text.map((_, i) => i), special: none, role: none, ids: null };
+  const values = text.map((_, i) => i);
+  await mount(
+    { tokens: { ...tokens, piece: text.map(() => '') } },
+    { given: [[values, values, values, values], COLUMNS[1]] },
+  );
+  expect(root.querySelectorAll('.block').length).toBeGreaterThan(1);
+  figure.paper = { width_mm: 174, ground: 'white' } as typeof figure.paper;
+  await settled();
+  expect(root.querySelectorAll('.block')).toHaveLength(1);
+});
+
 test('statistics of what is finite', () => {
   const found = statisticsOf(Float32Array.of(0, 4, NaN, 0, -Infinity), true);
   // mean 4/3; sparsity 1 − (4/3)² / (16/3) = 2/3; variance (16/9 + 64/9 + 16/9) / 3

@@ -164,7 +164,7 @@ def share(given: Any, like: Layers, *, name: str) -> Layers:
         ValueError: it has other layers.
     """
     one = len(like) == 1 and len(getattr(given, "shape", ())) == 2
-    numbers = list(like.numbers) if isinstance(given, Layered) else None
+    numbers = list(like.numbers) if isinstance(given, (Layered, Mapping)) else None
     own = to_numpy(given, name=name)[None] if one else given
     found = Layers(own, like.positions, numbers, name=name, units=like.units)
     if len(found) != len(like):

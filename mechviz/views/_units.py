@@ -28,8 +28,8 @@ class Layers:
     """Layers of activations, ``[position, unit]`` each, read when they are opened; the last few are held.
 
     Args:
-        given: [position, unit], [layer, position, unit], a list of [position, unit], or a stack that is read by its
-            layers' numbers (``trace.neurons``).
+        given: [position, unit], [layer, position, unit], a list of [position, unit], a dict of these by layer, or a
+            stack that is read by its layers' numbers (``trace.neurons``).
         positions: How many there must be.
         numbers: The numbers that layers go by; of a stack that is read, the layers that are wanted.
         name: The argument's name, for errors.
@@ -55,6 +55,12 @@ class Layers:
             self._given: Any = given
             self.numbers = self._places = tuple(wanted)
         else:
+            if isinstance(given, Mapping):  # a dict by layer, as hooks fill one
+                there = _indices(given, f"the keys of {name}")
+                numbers = there if numbers is None else _indices(numbers, "layers")
+                if absent := [number for number in numbers if number not in there]:
+                    raise ValueError(f"layers must be of those that {name} has, {there}; got {absent[0]}")
+                given = [given[number] for number in numbers]
             self._given, flat = _stacked(given, name)
             self._places = tuple(range(len(self._given)))
             own = (None,) if flat else self._places

@@ -66,10 +66,11 @@ def neurons(
 
     Args:
         tokens: What was read, [position]: `Tokens` (``trace.tokens``) or a list of strings.
-        activations: [position, neuron], [layer, position, neuron], a list of [position, neuron], or ``trace.neurons``,
-            whose layers are computed when they are opened. Any real dtype. What is larger than 16 MB is not copied.
-        layers: The true numbers of the layers; of ``trace.neurons`` the layers that are shown. By default 0, 1, … or
-            all of the trace's.
+        activations: [position, neuron], [layer, position, neuron], a list of [position, neuron] or a dict of them by
+            layer, or ``trace.neurons``, whose layers are computed when they are opened. Any real dtype. What is larger
+            than 16 MB is not copied.
+        layers: The true numbers of the layers; of ``trace.neurons`` and of a dict the layers that are shown. By default
+            0, 1, … or all of these.
         layer: The number of the layer that is open at first; by default the first.
         neurons: How many stand side by side; a file keeps as many of each layer, the first ones by `order`, and all of a
             stack of at most 1 MB. "all" keeps all. A list (``[17, 228]``, ``["L3N17", mv.Neuron(2, 228)]``) or a dict
