@@ -1,4 +1,4 @@
-"""What README.md and docs/ show runs as it stands, page by page, from top to bottom; ```python no-run``` is left out."""
+"""What README.md and docs/ show runs as it stands, page by page, from top to bottom, but for `python no-run`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 def test_a_page_runs(page, tmp_path, monkeypatch):
     pytest.importorskip("transformers")
     monkeypatch.chdir(tmp_path)
+    for name, code in re.findall(
+        r"^```svelte\n<!-- (\w+\.svelte) -->\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        (tmp_path / name).write_text(code)
     names = {"__name__": "__main__"}
     for line, code in blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), names)
