@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -78,6 +78,8 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
         example = f" such as {array.flat[0]!r:.60}" if array.size else ""
+        if is_dataclass(x) and (inside := [f.name for f in fields(x) if isinstance(getattr(x, f.name), np.ndarray)]):
+            example = f": a {type(x).__name__} has numbers in .{', .'.join(inside[:4])}"
         if array.ndim and array.dtype.kind == "O" and any(item is None for item in array.flat):
             example = ", None among them: NaN stands for no number"
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}{example}")

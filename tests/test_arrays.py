@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from mechviz.arrays import Quantity, check_shape, quantity_of, to_numpy
+
+
+@dataclass
+class Result:
+    layer: int
+    effect: np.ndarray
+    error: np.ndarray
 
 
 def test_numpy_is_shared_not_copied():
@@ -40,6 +49,7 @@ def test_torch_tensors():
         ([object()], TypeError, "weights must hold real numbers; got dtype object"),
         ([None, 1.5], TypeError, "got dtype object, None among them: NaN stands for no number"),
         ({0: [1.0], 2: [2.0]}, TypeError, r"weights must hold numbers; got a dict with the keys \[0, 2\]"),
+        (Result(3, np.ones(2), np.ones(2)), TypeError, "got dtype object: a Result has numbers in .effect, .error$"),
         (None, TypeError, "weights must hold real numbers; got dtype object such as None"),
     ],
 )
