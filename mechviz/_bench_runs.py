@@ -15,6 +15,7 @@ from mechviz.pattern import pool
 from mechviz.sites import parse
 
 if TYPE_CHECKING:
+    from mechviz.analysis.attribution import Written
     from mechviz.models import Model, Trace
     from mechviz.models.edits import Edit
 
@@ -106,6 +107,7 @@ class Runs:
             self.unavailable, self.parts, self.neurons, self.frozen = str(reason), [], [], False
             self.token, self.minus = self._ids(token, minus)
         self._kept: dict[tuple[tuple[str, ...], str], Run] = {}
+        self._written: dict[int, Written] = {}  # by the layers of the clean run
         self._before = _log_probabilities(self.trace.logits[self.position][None])  # [1, vocab]
         self.vocabulary = self._before.shape[1]
         self.clean = self._read(self.trace, "", time.perf_counter())
@@ -187,7 +189,7 @@ class Runs:
         return best, None if minus is None else token_id(self.model, minus, "minus")
 
     def _read(self, trace: Trace, label: str, began: float, first: int = 0) -> Run:
-        """What a pass says; patterns of layers before `first` are those of the clean one."""
+        """What a pass says; patterns of layers before `first`, and what those before the last of them wrote, are the clean one's."""
         from mechviz.analysis.attribution import attributed
 
         here, ahead = self._logits(trace)
@@ -208,7 +210,8 @@ class Runs:
             for layer in range(self.model.n_layers):
                 draw(layer)
         else:
-            found = attributed(trace, self.token, self.minus, self.position, meanwhile=draw)
+            known = {n: made for n, made in self._written.items() if n < first - 1} if label else self._written
+            found = attributed(trace, self.token, self.minus, self.position, meanwhile=draw, known=known)
             terms, logit = {term.name: term.value for term in found.terms()}, found.logit
         return Run(label, logit, terms, near, ahead, loss, patterns, time.perf_counter() - began)
 

@@ -11,6 +11,8 @@ import torch
 
 import mechviz as mv
 from mechviz._bench_runs import Runs
+from mechviz.analysis import attribution
+from mechviz.models.tape import Tape
 
 TEXT = "When Mary and John went to the store, John gave a drink to"
 OTHER = "When Mary and John went to the store, Mary gave a drink to"
@@ -65,6 +67,22 @@ def test_a_click_is_the_pass_of_the_edited_model(model, view, key):
     largest = np.argsort(-np.maximum(before, after), kind="stable")[:12]
     np.testing.assert_allclose(bars, np.stack([before[largest], after[largest]]), atol=1e-6)
     assert entry["key"] == key and entry["label"].startswith(f"{site} ") and entry["label"] != f"{site} "
+
+
+@pytest.mark.parametrize("mode", ["zero", "mean", "patch"])
+def test_what_layers_before_an_edit_wrote_is_that_of_the_clean_run_and_not_read_again(model, mode, monkeypatch):
+    runs = Runs(model, TEXT, token=" Mary", minus=" John", position=-1, references=[OTHER], patch=OTHER, neurons=1)
+    ran, run = set(), Tape._run
+    monkeypatch.setattr(
+        Tape, "_run", lambda self, layer, *rest, **more: ran.add(layer) or run(self, layer, *rest, **more)
+    )
+    for site in [*runs.sites(), "L2N3"]:
+        edits = runs._all([site], mode)
+        ran.clear()
+        made = runs.run([site], mode)
+        assert ran == set(range(int(site[1]), 3))
+        alone = attribution(model.trace(TEXT, edits=edits), " Mary", minus=" John")
+        assert made.terms == {term.name: term.value for term in alone.terms()}
 
 
 def test_a_part_that_is_set_to_zero_adds_nothing_and_only_later_heads_move(model, view):

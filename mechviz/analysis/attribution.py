@@ -185,16 +185,24 @@ def attributed(
     neurons: int = 0,
     *,
     meanwhile: Callable[[int], object] = lambda layer: None,
+    known: dict[int, Written] | None = None,
 ) -> Attribution:
-    """The same, and ``meanwhile(layer)`` while a layer is open: what else is read of it then costs no replay."""
+    """The same, and ``meanwhile(layer)`` while a layer is open: what else is read of it then costs no replay.
+
+    ``known`` is what layers wrote at the position, of a run that was the same up to there: it is not read again. What is read
+    is put there.
+    """
     at = range(len(trace))[_checked(position, len(trace))]
     ids = _ids(trace, token, minus, at)
     read = readout(trace, ids, at)
     parts = _Parts(trace, read, at)
+    known = {} if known is None else known
     rows = []
     with trace.holding():
         for layer in range(trace.model.n_layers):
-            rows.append(parts.layer(layer))
+            if layer not in known:
+                known[layer] = parts.read(layer)
+            rows.append(parts.row(layer, known[layer]))
             meanwhile(layer)
     width = max((len(row.heads) for row in rows), default=0)
     heads = np.full((len(rows), width), np.nan)
@@ -244,6 +252,25 @@ def _ids(trace: Trace, token: Any, minus: Any, at: int) -> tuple[int, ...]:
     return (first,) if minus is None else (first, token_id(trace.model, minus, "minus"))
 
 
+@dataclass(frozen=True)
+class Written:
+    """What one layer wrote to the stream at one position, float64 on the CPU.
+
+    Attributes:
+        attention: ``[d_model]``; None where the layer cannot be divided.
+        mlp: ``[d_model]``; None without one, or where it cannot be divided.
+        heads: ``[head, d_model]``; None where attention cannot be divided.
+        whole: ``[d_model]``, of a layer that cannot be divided.
+        missing: Why something cannot.
+    """
+
+    attention: torch.Tensor | None = None
+    mlp: torch.Tensor | None = None
+    heads: torch.Tensor | None = None
+    whole: torch.Tensor | None = None
+    missing: str = ""
+
+
 @dataclass
 class _Row:
     """One layer's values."""
@@ -272,7 +299,7 @@ class _Parts:
     def along(self, vector: torch.Tensor) -> float:
         return float(vector.double().cpu() @ self.direction)
 
-    def layer(self, layer: int) -> _Row:
+    def read(self, layer: int) -> Written:
         trace, at = self.trace, self.at
         plan = trace.model.structure.plans[layer]
         if plan.kind == "post-norm":
@@ -280,35 +307,44 @@ class _Parts:
                 f"layer {layer} of {trace.model.name} normalises the residual stream itself, so the last stream is no sum"
             )
         if plan.kind is None or plan.cross:
-            self.missing[layer] = plan.no_mid or "it also reads another stack"
             whole = trace._tape.left(layer)[at].double() - trace._tape.entering(layer)[at].double()
-            self._add(whole)
-            return _Row([], undivided=self.along(whole))
-        attended = trace.attn_out[layer][at]
-        self._add(attended)
-        row = _Row([], attention=self.along(attended))
-        if layer in trace.mlp_out.layers:
-            written = trace.mlp_out[layer][at]
-            self._add(written)
-            row.mlp = self.along(written)
+            return Written(whole=whole.cpu(), missing=plan.no_mid or "it also reads another stack")
+        attention = trace.attn_out[layer][at].double().cpu()
+        mlp = trace.mlp_out[layer][at].double().cpu() if layer in trace.mlp_out.layers else None
         try:
-            each = trace.result(layer, positions=[at])[0]  # [head, d_model]
+            heads = trace.result(layer, positions=[at])[0].double().cpu()
         except Unavailable as reason:
-            self.missing[layer] = str(reason)
-            return row
-        row.heads = (each.double().cpu() @ self.direction).tolist()
-        row.bias = row.attention - math.fsum(row.heads)
-        if abs(row.bias) <= self._rounding(each):  # there is none: what is left is rounding, and goes there
-            row.attention, row.bias = math.fsum(row.heads), 0.0
+            return Written(attention, mlp, missing=str(reason))
+        return Written(attention, mlp, heads)
+
+    def row(self, layer: int, written: Written) -> _Row:
+        if written.missing:
+            self.missing[layer] = written.missing
+        row = _Row([])
+        if written.whole is not None:
+            row.undivided = self._add(written.whole)
+        if written.attention is not None:
+            row.attention = self._add(written.attention)
+        if written.mlp is not None:
+            row.mlp = self._add(written.mlp)
+        if written.heads is not None:
+            row.heads = (written.heads @ self.direction).tolist()
+            row.bias = row.attention - math.fsum(row.heads)
+            if abs(row.bias) <= self._rounding(
+                written.heads
+            ):  # there is none: what is left is rounding, and goes there
+                row.attention, row.bias = math.fsum(row.heads), 0.0
         return row
 
     def _rounding(self, each: torch.Tensor) -> float:
         eps = torch.finfo(self.trace.model.dtype).eps + torch.finfo(torch.float32).eps
-        return 16 * eps * float(each.double().abs().sum(0).cpu() @ self.direction.abs())
+        return 16 * eps * float(each.abs().sum(0) @ self.direction.abs())
 
-    def _add(self, vector: torch.Tensor) -> None:
-        self._summed = self._summed + vector.double().cpu()
-        self._size = self._size + vector.double().abs().cpu()
+    def _add(self, vector: torch.Tensor) -> float:
+        """Along the direction."""
+        self._summed = self._summed + vector
+        self._size = self._size + vector.abs()
+        return self.along(vector)
 
     def check(self, rows: list[_Row]) -> float:
         """What the last stream holds beyond its parts, along the direction; raises where that is not rounding, nor an edit."""
