@@ -67,7 +67,7 @@ function cut(text: string, room: number, ends: boolean): string {
     return parts.slice(0, n);
   };
   const tail = ends
-    ? kept(parts.toReversed(), (room - 1) >> 1)
+    ? kept([...parts].reverse(), (room - 1) >> 1)
         .reverse()
         .join('')
     : '';
