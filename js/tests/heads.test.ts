@@ -1,7 +1,7 @@
 /** Heads of an attention view, without a view: their scores, ranks and places, several as one. */
 import { expect, test } from 'vitest';
 import { edges, paint, paletteOf } from '../src/parts/cells';
-import { gridOf, groupsOf, rankedGrid, type Head } from '../src/parts/headgrid';
+import { gridOf, groupsOf, loupeAt, markOf, rankedGrid, type Head } from '../src/parts/headgrid';
 import { ranked, rolePairs, scoresOf, textOf } from '../src/parts/headscores';
 import { pool } from '../src/pattern/dense';
 
@@ -28,6 +28,26 @@ test('lines under thumbnails, groups over them, and heads by rank', () => {
   ]);
   // Layers that do not agree have none.
   expect(groupsOf([...heads, { ...heads[1], row: 1, kv: undefined }])).toEqual([]);
+});
+
+test('the row or column that is pointed at, in a thumbnail of three cells of two weights', () => {
+  const plan = gridOf(362, 3, 6, 57, [6, 6]); // 51 pixels, 17 to a cell
+  const tile = { values: new Float32Array(9), rows: 3, cols: 3, step: 2, origin: { query: 0, key: 0 } };
+  const marks = (causal: boolean, of = plan) => [
+    markOf(of, tile, causal, 'from', 2),
+    markOf(of, tile, causal, 'by', 3),
+  ];
+  expect(marks(false)).toEqual(['M0.5 17.5h52v18h-52z', 'M17.5 0.5h18v52h-18z']);
+  // Under a causal mask to the diagonal, and from it on.
+  expect(marks(true)).toEqual(['M0.5 17.5h35v18h-35z', 'M17.5 17.5h18v35h-18z']);
+  expect(marks(true, { ...plan, loupe: true })[0]).toBe('M0.5 17.5h35v0h-35z');
+});
+
+test('what enlarges a thumbnail stands beside it and within the grid', () => {
+  const plan = gridOf(900, 48, 64, 57, [9, 9]); // a pitch of 13 from (21, 18), 852 wide
+  expect(loupeAt(plan, { index: 0, row: 10, column: 0 })).toEqual({ x: 21 + 12 + 8, y: 18 + 130 - 20 });
+  expect(loupeAt(plan, { index: 0, row: 0, column: 63 })).toEqual({ x: 840 - 96 - 24, y: 0 });
+  expect(loupeAt(plan, { index: 0, row: 47, column: 0 }).y).toBe(plan.height - 96 - 24);
 });
 
 test('heads by a score: those without one, and those beyond the limit, are left out', () => {

@@ -1,4 +1,5 @@
 /** Where the thumbnails of a grid of layers × heads stand, worked out without a DOM. */
+import type { Direction, Tile } from '../pattern/pattern';
 
 /** A head of the view: its row and column in the grid, its true numbers and its name. */
 export interface Head {
@@ -134,12 +135,47 @@ export function cornerOf(plan: GridPlan, { row, column }: Pick<Place, 'row' | 'c
   return { x: plan.left + column * plan.pitch, y: plan.top + row * plan.pitchDown };
 }
 
+/** A frame round a thumbnail, `outset` from it. */
+export function frameOf(plan: GridPlan, place: Place, outset: number): string {
+  const { x, y } = cornerOf(plan, place);
+  const [width, height] = [plan.across + 2 * outset, plan.down + 2 * outset];
+  return `M${x - outset} ${y - outset}h${width}v${height}h${-width}z`;
+}
+
+/** A frame round a row (`from`) or column (`by`) of a thumbnail, half a pixel inside of what it is drawn on. */
+export function markOf(plan: GridPlan, tile: Tile, causal: boolean, direction: Direction, index: number): string {
+  const along = direction === 'from';
+  const at = Math.floor(index / tile.step);
+  const size = along ? plan.down / tile.rows : plan.across / tile.cols;
+  // A causal row ends at the diagonal, a causal column begins there.
+  const [start, length] = !causal
+    ? [0, along ? plan.across : plan.down]
+    : along
+      ? [0, ((at + 1) * plan.across) / tile.cols]
+      : [(at * plan.down) / tile.rows, ((tile.rows - at) * plan.down) / tile.rows];
+  // A frame would hide what small thumbnails show: they have a line beside it.
+  const thick = plan.loupe ? 0 : Math.max(size, 1) + 1;
+  return along
+    ? `M0.5 ${at * size + 0.5}h${length + 1}v${thick}h${-(length + 1)}z`
+    : `M${at * size + 0.5} ${start + 0.5}h${thick}v${length + 1}h${-thick}z`;
+}
+
 /** Row and column of what is under a point; −1 beside the thumbnails, where the labels are. */
 export function spotAt(plan: GridPlan, x: number, y: number): Pick<Place, 'row' | 'column'> {
   return {
     row: Math.max(-1, Math.floor((y - plan.top + plan.gap / 2) / plan.pitchDown)),
     column: Math.max(-1, Math.floor((x - plan.left + plan.gap / 2) / plan.pitch)),
   };
+}
+
+/** The longer side of an enlarged thumbnail, CSS pixels. */
+export const LOUPE = 96;
+
+/** Top left corner of what enlarges a thumbnail: to the right of it, to the left where it would reach past the grid. */
+export function loupeAt(plan: GridPlan, place: Place): { x: number; y: number } {
+  const { x, y } = cornerOf(plan, place);
+  const left = x + plan.thumb + 8 + LOUPE + 16 > plan.width ? x - LOUPE - 24 : x + plan.thumb + 8;
+  return { x: Math.max(0, left), y: Math.max(0, Math.min(y - 20, plan.height - LOUPE - 24)) };
 }
 
 /** The head that an arrow key leads to; the same one at the edge. */
