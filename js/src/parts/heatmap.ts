@@ -87,7 +87,7 @@ export interface Viewport extends Cell {
 /** CSS pixels that a map is wide and high at least: what is less is a stripe. */
 const STRIPE = 90;
 /** Rows of this height have a label each. */
-const READABLE = 14;
+export const READABLE = 14;
 
 /** A part of a map has the room of the whole, and that of a few cells, or of all rows, where the whole is a stripe. */
 function outer({ outerWidth, outerHeight, longest, to }: Plan): Pick<Plan, 'outerWidth' | 'outerHeight'> {
