@@ -110,7 +110,6 @@ BROWSER_FLOORS = [
     ["views/types"],
     ["export/*"],
     ["kernel", "page", "address", "parts/*"],
-    ["views/lab/attentionsheets"],
     ["views/*"],  # and those of views/lab
     ["FigureView"],
     ["mount"],

@@ -150,7 +150,7 @@ def chosen(name: Any, factors: Sequence[Factor], sheet: Sheet, opened: int, kind
 
 
 def _curves(quantity: Quantity) -> tuple[Curve, ...]:
-    """As modesOf in js/src/views/lab/attention.ts: a bend needs its zero at an end, or in the middle of a signed scale."""
+    """As modesOf in js/src/parts/attentionscale.ts: a bend needs its zero at an end, or in the middle of a signed scale."""
     if quantity.scale == "signed":
         return ("linear", "sqrt", "row", "head")
     return get_args(Curve) if (quantity.limits or (0.0, 1.0))[0] == 0 else ("linear",)

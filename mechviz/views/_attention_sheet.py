@@ -181,7 +181,7 @@ def sheet_of(tokens: Any, pattern: Any, key_tokens: Any, asked: Asked, said: Qua
 def sheet_props(
     sheet: Sheet, quantity: Quantity, opened: int, *, offset: int = 0, like: Sheet | None = None, live: bool = False
 ) -> dict[str, Any]:
-    """What js/src/views/lab/attentionsheets.ts reads as SheetJson.
+    """What js/src/parts/attentionsheets.ts reads as SheetJson.
 
     Args:
         sheet: The sheet.

@@ -46,7 +46,7 @@ class Factor:
     first: bool = False  # the view opens with it
 
     def to_props(self, place: str) -> dict[str, Any]:
-        """What js/src/views/lab/attentionsheets.ts reads as WeighJson, in a live picture, a twin or a file."""
+        """What js/src/parts/attentionsheets.ts reads as WeighJson, in a live picture, a twin or a file."""
         props: dict[str, Any] = {"name": self.name, "symbol": self.symbol, "asked": False, "reason": None}
         empty: dict[str, Any] = {**props, "values": None, "signed": False, "missing": {}}
         if not self.given and place == "live":

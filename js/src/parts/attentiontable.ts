@@ -1,8 +1,12 @@
 /** What an attention view shows as tables: the row or column that is pointed at, and the cells of the large drawing. */
 import { digitsOf, type Field } from '../export/csv';
-import { edgesOf, lastColumn, type Direction, type Line, type Tile } from '../pattern/pattern';
+import type { Table } from '../export/files';
+import { edgesOf, lastColumn, type Direction, type Line, type Pooling, type Tile } from '../pattern/pattern';
 import type { TokensJson } from '../views/types';
+import { say } from '../words';
+import { exactness } from './attentionwords';
 import { patchName } from './label';
+import type { OpenHead } from './openhead.svelte';
 import { behind, isMasked, type Mask } from './seen';
 
 /** What the numbers are, in words. */
@@ -95,4 +99,48 @@ function spanOf(tokens: TokensJson, from: number, to: number): string {
 /** As it was read: the very string, not its role; of a patch where it is. */
 function tokenOf(tokens: TokensJson, position: number): string {
   return patchName(tokens, position) ?? tokens.label[position];
+}
+
+/** What there is to be saved. */
+export interface Tabled {
+  about: About;
+  shown: OpenHead;
+  direction: Direction;
+  subject: number;
+  line: Line | undefined;
+  /** Of the large drawing, once all of it is here. */
+  cells(): Tile | undefined;
+  causal: boolean;
+  pooling: Pooling;
+  /** That in words. */
+  rule: string;
+  /** The largest size that a weight can have. */
+  limit: number;
+}
+
+/** The row or column, and the map. */
+export function tablesOf(tabled: Tabled): Table[] {
+  const { about, shown, direction, subject, line, cells, causal, pooling, rule, limit } = tabled;
+  const by = direction === 'by';
+  const own = about.called ?? say(by ? 'export.column.name' : 'export.row.name', { position: subject });
+  return [
+    {
+      word: say(by ? 'export.column' : 'export.row'),
+      name: `${about.head} ${own}`,
+      rows: () => line && lineTable(about, direction, subject, line, (v, at) => shown.errorOf(v, at)),
+    },
+    {
+      word: say('export.map'),
+      name: `${about.head} ${say('export.map.name')}`,
+      rows: async () => {
+        const [tile, { pattern }] = [cells(), shown];
+        if (!tile || !pattern) return undefined;
+        const pooled = tile.step > 1 ? say('map.pooled', { rule, step: tile.step }) : undefined;
+        const carried = exactness(pattern, false, limit, (v) => shown.carriedError(v));
+        const exact = await shown.exactCells(tile, pooling);
+        const told = exact || pattern.precision === 'exact' ? say('attention.exact') : carried;
+        return tileTable({ ...about, notes: [...about.notes, told] }, exact ?? tile, causal, pooled);
+      },
+    },
+  ];
 }

@@ -1,6 +1,7 @@
 /** Painting heads as thumbnails: one, or all that are in sight, for a few milliseconds at a time. */
 import { pool } from '../pattern/dense';
 import type { Tile } from '../pattern/pattern';
+import type { NdArray } from '../wire';
 import { edges, paint, pending, type Look, type Pixels } from './cells';
 import { cornerOf, type GridPlan, type Place } from './headgrid';
 
@@ -15,6 +16,13 @@ export interface Thumbs {
   signed: boolean;
   /** Device pixels to a CSS pixel. */
   ratio: number;
+}
+
+/** One head's thumbnail, out of all of them. */
+export function thumbOf(thumbs: NdArray, step: number, index: number): Tile {
+  const [, rows, cols] = thumbs.shape;
+  const values = thumbs.data.subarray(index * rows * cols, (index + 1) * rows * cols);
+  return { values, rows, cols, step, origin: { query: 0, key: 0 } };
 }
 
 /** How many cells of a tile, down and across, make one of a picture of this size in CSS pixels. */

@@ -1,17 +1,17 @@
 /** What mechviz/views/attention.py sends: a sheet for every stack and text, one of which is shown at a time. */
-import { LazyArray } from '../../figure.svelte';
-import type { OpeningJson } from '../../parts/attentionreading.svelte';
-import type { WeighJson } from '../../parts/keyweights.svelte';
-import type { SpansJson } from '../../parts/mergedtokens';
-import type { Head } from '../../parts/headgrid';
-import type { OverJson, RolesJson, ScoresJson } from '../../parts/headscores';
-import type { HeadValues } from '../../parts/openhead.svelte';
-import type { ImageJson } from '../../parts/patches';
-import type { Total } from '../../parts/rowreadout';
-import type { Scale } from '../../scale';
-import type { Selection } from '../../selection';
-import type { NdArray } from '../../wire';
-import type { FrameJson, TokensJson } from '../types';
+import { LazyArray } from '../figure.svelte';
+import type { OpeningJson } from './attentionreading.svelte';
+import type { WeighJson } from './keyweights.svelte';
+import type { SpansJson } from './mergedtokens';
+import type { Head } from './headgrid';
+import type { OverJson, RolesJson, ScoresJson } from './headscores';
+import type { HeadValues } from './openhead.svelte';
+import type { ImageJson } from './patches';
+import type { Total } from './rowreadout';
+import type { Scale } from '../scale';
+import type { Selection } from '../selection';
+import type { NdArray } from '../wire';
+import type { FrameJson, TokensJson } from '../views/types';
 
 export interface AttentionProps {
   frame: FrameJson;
