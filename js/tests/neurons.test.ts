@@ -155,7 +155,10 @@ const readout = () => root.querySelector('.readout')!.textContent!.replace(/\s+/
 const listed = () => [...root.querySelectorAll('table tr')].map((row) => row.textContent!.replace(/\s+/g, ' ').trim());
 const button = (name: string | RegExp) =>
   [...root.querySelectorAll('button')].find((b) => b.textContent!.replace(/\s+/g, ' ').trim().match(name))!;
-const names = () => [...map().querySelectorAll('svg text.label:not(.mono)')].map((text) => text.textContent);
+const names = () =>
+  [...map().querySelectorAll<SVGElement>('svg text.label:not(.mono)')]
+    .filter((text) => text.checkVisibility({ visibilityProperty: true }))
+    .map((text) => text.textContent);
 const fill = (i: number) => root.querySelector<HTMLElement>(`[data-i="${i}"]`)!.style.backgroundColor;
 
 /** Where the cell of a position and of a column of the map is. */
