@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
+import sys
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -409,6 +410,7 @@ def _tell(f: Callable[[Selection], Any], selection: Selection) -> None:
     try:
         f(selection)
     except Exception:
+        sys.stdout.flush()  # or a notebook shows the traceback amid what was printed before
         traceback.print_exc()
 
 
