@@ -61,8 +61,9 @@ def errors(model, inputs, attentions):
 
 
 def check(ours, own):
-    # Weights are at most 1, where a float32 is exact to 6e-8: less than half of that is luck, on either side.
-    assert ours[0] <= 1.5 * max(own[0], 2**-25), f"largest error {ours[0]:.2g}; eager has {own[0]:.2g}"
+    # Weights are at most 1, where float32 has a number every 6e-8: less than half of that is luck, on either side. Three halves
+    # of it against one are 1.5 times on that grid; how far off it the exact weights are must not decide (it did on one processor).
+    assert ours[0] <= 1.5 * max(own[0], 2**-25) + 2**-28, f"largest error {ours[0]:.2g}; eager has {own[0]:.2g}"
     assert ours[1] <= 1.5 * own[1], f"root mean square {ours[1]:.2g}; eager has {own[1]:.2g}"
 
 
