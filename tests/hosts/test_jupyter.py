@@ -226,4 +226,4 @@ def test_fifty_widgets_and_long_notebooks(notebook):
     assert nb.visible(10) == ["live"] * 5
     assert len(nb.drawn()) == 50  # nothing was drawn anew
     outputs = json.dumps(nb.save()["cells"][1]["outputs"])
-    assert len(outputs) / 5 < 250_000
+    assert len(outputs) / 5 < 265_000  # the bundle of the lab's views within its budget (180 KB, in base64), and 25 KB
