@@ -18,6 +18,10 @@ COMPILER = STATIC / "mechviz-compiler.js"
 # What the compiler expects of its surroundings and a bare V8 does not have.
 _SURROUNDINGS = "var self=globalThis,performance={now:()=>Date.now()},console={log(){},warn(){},error(){},info(){}};"
 
+# Where the processor has keys for memory (PKU), V8's code may be read by the thread that began V8 and by those begun from it,
+# and any other that comes near, such as Python's first at its end, is killed.
+_ANY_THREAD = "--no-memory-protection-keys"
+
 _REMEMBERED = 512
 _lock = threading.Lock()
 _compiled: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
@@ -57,7 +61,7 @@ def exports() -> dict[str, list[str]]:
 @functools.cache
 def _engine() -> Any:
     try:
-        from py_mini_racer import MiniRacer
+        from py_mini_racer import DEFAULT_V8_FLAGS, MiniRacer, init_mini_racer
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "mv.svelte compiles components inside Python and needs mini-racer: pip install 'mechviz-interp[svelte]'"
@@ -66,6 +70,7 @@ def _engine() -> Any:
         raise FileNotFoundError(MISSING)
 
     def make() -> Any:
+        init_mini_racer(flags=(*DEFAULT_V8_FLAGS, _ANY_THREAD), ignore_duplicate_init=True)
         engine = MiniRacer()
         engine.eval(_SURROUNDINGS + COMPILER.read_text(encoding="utf-8") + ";0")
         return engine
