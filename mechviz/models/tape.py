@@ -15,6 +15,7 @@ from transformers.cache_utils import Cache
 from mechviz._layered import Unavailable
 
 from .capture import AttentionCall, Listener, Recorder, StopForward, listen
+from .first_calls import make_first_calls
 from .watch import ModuleCall, Watch, first_tensor, swap
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Numerics:
     @classmethod
     def of(cls, model: nn.Module) -> Numerics:
         """The settings of this moment for a model."""
+        make_first_calls()
         device = next((p.device.type for p in model.parameters() if p.device.type != "meta"), "cpu")
         compiled = any(m._compiled_call_impl is not None or "_orig_mod" in m._modules for m in model.modules())
         if compiled and not hasattr(torch.compiler, "set_stance"):
