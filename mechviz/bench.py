@@ -87,7 +87,9 @@ def bench(
         >>> bench(mv.load(), prompt, token=" Mary", minus=" John").save("bench.html")  # doctest: +SKIP
     """
     if not hasattr(model, "trace"):
-        raise TypeError(f"model must be one of mechviz.load; got a {type(model).__name__}")
+        raise TypeError(
+            f"model must be one that mv.load gives, as mv.load(model, tokenizer) does; got a {type(model).__name__}"
+        )
     if isinstance(references, str):
         raise TypeError(f"references must be a list of texts; got the single text {references!r:.80}")
     runs = Runs(

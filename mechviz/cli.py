@@ -78,7 +78,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         ],
     )
     _saved(page.save(arguments.out))
-    print("In a notebook: `make lab`, or `jupyter lab notebooks/quickstart.ipynb`.")
+    print('In a notebook: `import mechviz as mv; mv.bench(mv.load(), "a text of yours")`.')
     return 0
 
 

@@ -126,7 +126,7 @@ def test_the_buffer_may_be_filled_again():
 def test_still_says_what_is_drawn():
     html = mv.heatmap([[0.0, 2.0]], row_points="layers", name="norm").still()
     assert "norm from 0 to 2" in html
-    assert "1 rows (layer) by 2 columns (column)" in html
+    assert "1 × 2 cells (layer by column)" in html
     assert 'src="data:image/png' in html
 
 

@@ -250,7 +250,7 @@ test('a run that was made while nobody asked is shown with its own thumbnails, w
     return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: false }, arrays: scan };
   };
   await show(both, { slow: false });
-  await vi.waitFor(() => expect(root.textContent).toContain('Largest of 1 edit'));
+  await vi.waitFor(() => expect(root.textContent).toContain('Effect of 1 edit'));
   head('L0H0').click();
   await vi.waitFor(() => expect(asked).toHaveLength(1));
   expect(badge()).toBeUndefined(); // heads of the model as it is would stand under the title of the edited one
@@ -273,7 +273,7 @@ test('live, a run that was made with its thumbnails while nobody asked is shown 
     return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: true }, arrays: scanned };
   };
   await show(both, { slow: false });
-  await vi.waitFor(() => expect(root.textContent).toContain('Largest of 1 edit'));
+  await vi.waitFor(() => expect(root.textContent).toContain('Effect of 1 edit'));
   head('L0H0').click();
   await tick();
   expect(badge()).toBe('edited: L0H0 → zero');

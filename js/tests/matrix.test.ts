@@ -140,7 +140,7 @@ function cell(row: number, column: number) {
 
 test('a cell is read by its names and its number, one that is none says so', async () => {
   await heatmap();
-  expect(readout()).toBe('2 rows (layer) by 3 columns (position)');
+  expect(readout()).toBe('2 × 3 cells (layer by position)');
   await userEvent.hover(map(), { position: cell(1, 0) });
   expect(readout()).toBe('layer L7 · position ·x0 · score, nats −4');
   await userEvent.hover(map(), { position: cell(0, 1) });

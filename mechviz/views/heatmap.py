@@ -140,7 +140,7 @@ def heatmap(
             stack[opened],
             said,
             title if count == 1 else f"{title} {layers.name(opened)}",
-            f"{down} rows ({sides['rows'].title}) by {across} columns ({sides['columns'].title})",
+            f"{down} × {across} cells ({sides['rows'].title} by {sides['columns'].title})",
         ),
         height=lambda width: 56 + 30 + (30 if count > 1 else 0) + 50 + height_of(width, down, across) + 40,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import logging
@@ -36,6 +37,7 @@ class Live(View):
         """Use `live`."""
         self._f, self._controls, self._heading = f, dict(controls), title
         self._takes_selection = _takes_selection(f) and "selection" not in controls
+        self._context = contextvars.copy_context()  # of the cell: below it stands what `f` prints for the reader
         self._turn = threading.RLock()  # a cell may set the text while the reader types
         self._held = Held()
         self._stop: Callable[[], None] = lambda: None
@@ -110,7 +112,7 @@ class Live(View):
             if asked.get("reset"):
                 self._held = Held()
             try:
-                self._show(asked["text"], self._run(asked["text"], self._selection))
+                self._show(asked["text"], self._context.copy().run(self._run, asked["text"], self._selection))
             except Exception as error:
                 log.debug("mv.live: no view of %r", asked["text"], exc_info=True)
                 self.error = _said(error, self._f)
@@ -178,7 +180,7 @@ def live(
     text waits, and when it takes longer than a moment it begins once one pauses (for as long as it last took, at most
     0.3 s). The picture is never that of an older text than the one before; while it is behind, that is said. An error of
     ``f`` is shown in place, with its line in ``f``, and the last good picture stays; assigning that text to ``view.text``
-    in a cell raises it with all of its traceback. The time from key to picture stands beside the box.
+    in a cell raises it with all of its traceback. What ``f`` prints stands below the cell that called this. The time from key to picture stands beside the box.
 
     Colours mean the same from key to key: limits of a scale only grow, to hold every text so far; ``reset scale`` (the
     key Alt-R in the box) begins again with the present text. Limits that ``f`` itself gives are left as they are.

@@ -53,8 +53,19 @@ def test_twenty_characters_typed_fast_end_with_their_picture(notebook, pause):
     wait_until(lambda: figure.evaluate("host => host.shadowRoot.querySelector('figure').ariaLabel")[-4:] == "to 2")
 
 
+TELLING = """
+pause = 0.004
+def telling(text):
+    if text == 'abc':
+        print('told', text)
+    return letters(text)
+view = mv.live(telling, 'a')
+view
+"""
+
+
 def test_many_edits_and_an_error(notebook):
-    nb = notebook([LIVE, "pause = 0.004\nview = mv.live(letters, 'a')\nview"])
+    nb = notebook([LIVE, TELLING, "print('last')"])
     nb.run_all()
     figure = nb.figure(1)
     draw = random.Random(3)
@@ -86,6 +97,9 @@ def test_many_edits_and_an_error(notebook):
     box.fill("abc")
     wait_until(lambda: pictured(figure) == "abc")
     assert figure.get_by_role("alert").count() == 0
+    # What the function prints stands below the cell that made the view.
+    wait_until(lambda: "told abc\n" in nb.printed(1))
+    assert nb.printed(2) == "last\n"
 
 
 BESIDE = """
