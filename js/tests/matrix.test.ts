@@ -181,7 +181,7 @@ test('what other views pick and point at is framed, and read where it is one cel
   figure.receive({ positions: [2] });
   await settled();
   expect(root.querySelectorAll('path.cell')).toHaveLength(1);
-  expect(readout()).toContain('2 rows');
+  expect(readout()).toContain('2 × 3 cells');
   figure.receive({ positions: [1], layers: [4] });
   await settled();
   expect(readout()).toContain('layer L4 · position ·x1 · score, nats 2');
