@@ -46,6 +46,11 @@ export function tick(value: number): string {
   return minus(thousands(String(short)));
 }
 
+/** A probability: three decimals, and one that they would print as 0.000 by its first digits: 2e−5. */
+export function chance(p: number, digits = 3): string {
+  return p > 0 && p < 5e-4 ? tick(Number(p.toPrecision(digits))) : fixed(p, 3);
+}
+
 function minus(text: string): string {
   return text.replaceAll('-', '−').replace('e+', 'e');
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fixed, general, readout, tick } from '../src/number';
+import { chance, fixed, general, readout, tick } from '../src/number';
 import { decode, errorOf, type Header } from '../src/wire';
 import { random } from './random';
 
@@ -49,6 +49,19 @@ test.each([
   [0.0001, '1e−4'],
   [2500000, '2.5e6'],
 ])('tick prints %d as %s', (value, text) => expect(tick(value)).toBe(text));
+
+test('a probability that three decimals would print as 0.000 has its first digits', () => {
+  expect([1, 0.5, 4.9e-4, 4.96e-4, 5e-4, 0].map((p) => chance(p))).toEqual([
+    '1.000',
+    '0.500',
+    '4.9e−4',
+    '4.96e−4',
+    '0.001',
+    '0.000',
+  ]);
+  expect([2.345e-5, 4.96e-4].map((p) => chance(p, 1))).toEqual(['2e−5', '5e−4']);
+  expect(chance(NaN)).toBe('NaN');
+});
 
 test('an exact read-out is the value rounded at its last printed digit', () => {
   const next = random(1);
