@@ -28,7 +28,8 @@ def big(figure) -> str:
 
 def strongest(figure) -> str:
     """The largest probability after, in the panel of next tokens."""
-    return max(figure.locator("table").first.locator("td.strong").all_text_contents())
+    said = figure.locator("table").first.locator("td.strong").all_text_contents()
+    return max(said, key=lambda p: float(p.replace("\u2212", "-")))
 
 
 def test_a_click_is_the_run_of_the_edited_model(notebook):

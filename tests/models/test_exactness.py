@@ -61,10 +61,12 @@ def errors(model, inputs, attentions):
 
 
 def check(ours, own):
-    # Weights are at most 1, where float32 has a number every 6e-8: less than half of that is luck, on either side. Three halves
-    # of it against one are 1.5 times on that grid; how far off it the exact weights are must not decide (it did on one processor).
-    assert ours[0] <= 1.5 * max(own[0], 2**-25) + 2**-28, f"largest error {ours[0]:.2g}; eager has {own[0]:.2g}"
-    assert ours[1] <= 1.5 * own[1], f"root mean square {ours[1]:.2g}; eager has {own[1]:.2g}"
+    """Errors of ours against the model's own, ``(largest, root mean square)`` each: numbers, or tensors of one a head."""
+    # The largest of errors around a spacing of float32 (2^-24 below 1) is luck on either side: another processor has another
+    # pair. What all of them are together is not: it differs by 5 % between processors.
+    floor = torch.as_tensor(own[0]).clamp_min(2**-23)
+    assert bool((torch.as_tensor(ours[0]) <= 1.5 * floor).all()), f"largest error {ours[0]}; eager has {own[0]}"
+    assert bool((torch.as_tensor(ours[1]) <= 1.1 * own[1]).all()), f"root mean square {ours[1]}; eager has {own[1]}"
 
 
 @pytest.mark.parametrize("name", INTERFACE)
@@ -98,7 +100,7 @@ def test_a_wrong_scale_would_be_noticed():
     pattern = build_pattern(recorder.calls[0])
     pattern.scale *= 1 + 1e-6  # one part in a million
     error = float((in_tiles(pattern).double() - reference(recorder.calls[0])).abs().max())
-    assert error > 1.5 * 2**-24
+    assert error > 3 * 2**-23  # twice what `check` lets pass
 
 
 @pytest.mark.slow
@@ -123,9 +125,9 @@ def test_all_heads_of_a_real_encoder():
         call = trace._tape.attention(layer)[0]
         exact, pattern = reference(call), trace.attention[layer]
         drawn = pattern.dense()
-        ours, theirs = ((x.double() - exact).abs().amax((1, 2)) for x in (drawn, weights[0]))
         # sdpa and eager drift apart from layer to layer, so eager is no reference for ours; its distance is a bound
-        assert bool((ours <= 1.5 * theirs.clamp_min(2**-24)).all())
+        off = [x.double() - exact for x in (drawn, weights[0])]
+        check(*[(x.abs().amax((1, 2)), x.square().mean((1, 2)).sqrt()) for x in off])  # [head]
         assert float((drawn - weights[0]).abs().max()) <= 1e-4
         assert math.isclose(float(drawn.sum()), 12 * 512, rel_tol=1e-6)
         heads += pattern.shape[0]
