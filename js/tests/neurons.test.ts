@@ -387,8 +387,8 @@ test('one that has a name keeps its number in sight', async () => {
   expect(peak.scrollWidth).toBeLessThanOrEqual(peak.clientWidth);
 });
 
-test('on paper a paragraph is one, which on the screen is drawn in parts', async () => {
-  const text = Array.from({ length: 150 }, (_, i) => ` t${i}`);
+test('a paragraph that is drawn in parts has the lines of one that is not, at any width; on paper it is one', async () => {
+  const text = Array.from({ length: 450 }, (_, i) => ` t${i}`);
   const none = text.map(() => false);
   const tokens = { text, label: text, group: text.map((_, i) => i), special: none, role: none, ids: null };
   const values = text.map((_, i) => i);
@@ -396,10 +396,34 @@ test('on paper a paragraph is one, which on the screen is drawn in parts', async
     { tokens: { ...tokens, piece: text.map(() => '') } },
     { given: [[values, values, values, values], COLUMNS[1]] },
   );
-  expect(root.querySelectorAll('.block').length).toBeGreaterThan(1);
+  const side = root.querySelector<HTMLElement>('.side')!;
+  const blocks = () => [...root.querySelectorAll('.text .block')];
+  for (const width of [undefined, 200, 333]) {
+    const before = blocks()[1].textContent;
+    if (width) {
+      side.style.width = `${width}px`;
+      await vi.waitFor(() => expect(blocks()[1].textContent).not.toBe(before));
+    }
+    expect(blocks().length).toBeGreaterThan(4);
+    // As if it were not: all of it in the first.
+    const copies = blocks().map((block) => block.cloneNode(true) as HTMLElement);
+    const whole = blocks()[0].parentElement!.cloneNode() as HTMLElement;
+    copies.slice(1).forEach((copy) => copies[0].append(...copy.childNodes));
+    whole.append(copies[0]);
+    const parent = blocks()[0].parentElement!;
+    const places = (of: HTMLElement) =>
+      [...of.querySelectorAll('[data-i]')].map((token) => {
+        const [place, from] = [token, of].map((element) => element.getBoundingClientRect());
+        return [place.left - from.left, place.top - from.top, place.width].map(Math.round);
+      });
+    const parted = places(parent);
+    parent.after(whole);
+    expect(places(whole)).toEqual(parted);
+    whole.remove();
+  }
   figure.paper = { width_mm: 174, ground: 'white' } as typeof figure.paper;
   await settled();
-  expect(root.querySelectorAll('.block')).toHaveLength(1);
+  expect(blocks()).toHaveLength(1);
 });
 
 test('statistics of what is finite', () => {

@@ -126,9 +126,15 @@ export function foregroundOf(host: Element): Rgb {
 
 /**
  * Running text as blocks of cells. `marks` shows every space as a dot; a paragraph of more than `most` tokens is cut before
- * a word. No block holds tokens of two texts, which begin at `starts`.
+ * a word, or, where `cuts` are known (`lineCuts`), at these. No block holds tokens of two texts, which begin at `starts`.
  */
-export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity, starts: number[] = []): Block[] {
+export function blocksOf(
+  tokens: TokensJson,
+  marks: boolean,
+  most = Infinity,
+  starts: number[] = [],
+  cuts?: ReadonlySet<number>,
+): Block[] {
   const blocks: Block[] = [];
   let [paragraph, text]: [Cell[], number] = [[], 0];
   const flush = () => {
@@ -141,12 +147,29 @@ export function blocksOf(tokens: TokensJson, marks: boolean, most = Infinity, st
       text++;
       cell.opens = false;
     }
-    if (paragraph.length >= most && cell.opens) flush();
+    if (cuts ? cuts.has(cell.positions[0]) : paragraph.length >= most && cell.opens) flush();
     paragraph.push(cell);
     if (cell.ends) flush();
   }
   flush();
   return blocks;
+}
+
+/**
+ * Where text can be cut so that nobody sees it: tokens that begin a line, at least `least` apart. `rectOf` tells where a
+ * token stands.
+ */
+export function lineCuts(blocks: Block[], least: number, rectOf: (i: number) => DOMRect | undefined): Set<number> {
+  const cuts = new Set<number>();
+  let cut = 0;
+  let bottom = Infinity;
+  for (const { positions } of blocks.flatMap(({ cells }) => cells)) {
+    const rect = rectOf(positions[0]);
+    if (!rect) continue;
+    if (rect.top > bottom - rect.height / 2 && positions[0] - cut >= least) cuts.add((cut = positions[0]));
+    bottom = rect.bottom;
+  }
+  return cuts;
 }
 
 /** Short paragraphs that run the same way share a block. */
