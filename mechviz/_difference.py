@@ -13,16 +13,39 @@ _BAND = 256  # rows that are computed at once
 _ONE_SLACK = 1e-4  # a softmax may come out a rounding above 1
 
 
-class Subtractable:
-    """What can be taken from another pattern with ``-``, and knows its layer where a model's stack made it."""
+class PatternBase:
+    """What every pattern here can: be indexed as its array, be taken from another one, know the layer of a model's stack."""
 
     layer: int | None = None
+    shape: tuple[int, int, int]
+    head: Any
+    rows: Any
+    dense: Any
+
+    def __getitem__(self, index: Any) -> Any:
+        """As the array ``[head, query, key]``: ``pattern[3]`` is one head, ``pattern[3, -1]`` a row of it.
+
+        No more is computed than the head or its rows. What begins with anything but a number is an index of all of it.
+        """
+        head, *rest = index if isinstance(index, tuple) and index else (index,)
+        if not isinstance(head, (int, np.integer)):
+            guard(self.shape)
+            return self.dense()[index]
+        head = _counted(head, self.shape[0], "head")
+        if not rest:
+            return self.head(head)
+        if isinstance(rest[0], slice):
+            return self.rows(head, rest[0])[(slice(None), *rest[1:])]
+        if not isinstance(rest[0], (int, np.integer)):
+            return self.head(head)[tuple(rest)]
+        row = self.rows(head, [_counted(rest[0], self.shape[1], "query")])[0]
+        return row[tuple(rest[1:])] if rest[1:] else row
 
     def __sub__(self, other: Any) -> Difference:
         return Difference(self, other) if _is_pattern(other) else NotImplemented
 
 
-class Difference(Subtractable):
+class Difference(PatternBase):
     """``a - b``, computed where it is asked for: no more of either is ever made than a part that somebody looks at.
 
     Rows of probabilities sum to 1 in both, so those of their difference sum to 0. Every array is float32, of numpy.
@@ -135,8 +158,15 @@ class Difference(Subtractable):
         return f"Difference(shape={self.shape}{', causal' if self.causal else ''})"
 
 
+def _counted(index: Any, count: int, name: str) -> int:
+    """An index from the start, of one that may count from the end."""
+    if not -count <= index < count:
+        raise IndexError(f"{name} must be in {-count} … {count - 1}; got {index}")
+    return range(count)[index]
+
+
 def _is_pattern(x: Any) -> bool:
-    return isinstance(x, Subtractable) or all(hasattr(x, name) for name in ("shape", "causal", "tile", "rows", "head"))
+    return isinstance(x, PatternBase) or all(hasattr(x, name) for name in ("shape", "causal", "tile", "rows", "head"))
 
 
 def _furthest(part: np.ndarray, step: int) -> np.ndarray:

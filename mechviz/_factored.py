@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._as_array import as_array, guard
-from ._difference import Subtractable
+from ._difference import PatternBase
 from ._pooling import NumpyOps, pool
 from .arrays import to_numpy
 
@@ -16,7 +16,7 @@ BLOCK = 256  # rows whose log-sum-exp is computed, and kept, together
 KEY_BLOCK = 1024  # keys at a time in it: what a processor's cache holds
 
 
-class Factored(Subtractable):
+class Factored(PatternBase):
     """Attention probabilities as the factors of their softmax: memory is O(tokens), any part is computed when asked for.
 
     ``P[h, i, j] = exp(s[h, i, j]) / Σ_j exp(s[h, i, j])`` with ``s = softcap(scale * q[h, i] . k[h // group, j]) + bias``,

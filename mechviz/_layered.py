@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -15,7 +16,8 @@ class Unavailable(LookupError):
 class Layered(Sequence[T]):
     """One item per layer: ``items[5]`` is layer 5's, also when other layers have none.
 
-    Iteration goes over the layers that have an item, in order; a negative number counts from the last of them. Whether a
+    Iteration goes over the layers that have an item, in order; a negative number counts from the last of them. Further
+    axes are those of the item: ``items[5, 0]`` is ``items[5][0]``. Whether a
     layer has one can turn out when it is made: it is then in ``missing`` from there on, and `items` leaves it out.
 
     Args:
@@ -27,6 +29,7 @@ class Layered(Sequence[T]):
     Raises:
         Unavailable: (on indexing) the layer has no item; the message is the reason.
         IndexError: (on indexing) there is no such layer.
+        TypeError: (on indexing) a layer is not a number, or further axes follow on several layers.
     """
 
     def __init__(
@@ -59,9 +62,16 @@ class Layered(Sequence[T]):
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> Layered[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Layered[T]:
+    @overload
+    def __getitem__(self, index: tuple[Any, ...]) -> Any: ...
+    def __getitem__(self, index: int | slice | tuple[Any, ...]) -> Any:
         if isinstance(index, slice):
             return self._slice(index)
+        if isinstance(index, tuple) and index:
+            layer, *rest = index
+            of = self[self._number(layer)]
+            return of[tuple(rest) if len(rest) > 1 else rest[0]] if rest else of  # type: ignore[index]
+        index = self._number(index)
         counted = sorted(
             [*self._make, *self._refused]
         )  # so that [-1] stays the same layer when it turns out to have none
@@ -81,6 +91,14 @@ class Layered(Sequence[T]):
         if self._keep:
             self._made[layer] = item
         return item
+
+    def _number(self, layer: Any) -> int:
+        try:
+            return operator.index(layer)
+        except TypeError:
+            raise TypeError(
+                f"a layer must be a whole number, or a slice by itself; got {layer!r} where the layers are {list(self.layers)}"
+            ) from None
 
     def items(self) -> Iterator[tuple[int, T]]:
         """``(layer, item)`` of every layer that can be made; ``missing`` then says why the others cannot."""

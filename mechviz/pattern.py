@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from ._as_array import as_array
-from ._difference import Difference, Subtractable
+from ._difference import Difference, PatternBase
 from ._factored import Factored, head_names, row_index
 from ._layered import Layered, Unavailable
 from ._pooling import NumpyOps, pool
@@ -62,7 +62,7 @@ class Pattern(Protocol):
         ...
 
 
-class ArrayPattern(Subtractable):
+class ArrayPattern(PatternBase):
     """What a pattern held as an array answers, in any library; `Dense` is numpy's."""
 
     ops: ClassVar[Any] = NumpyOps
@@ -134,14 +134,14 @@ class Dense(ArrayPattern):
 def own_layers(patterns: Any) -> list[int]:
     """The true numbers of layers that were taken out of a model's stack, one or a list; [] where any has none."""
     given = patterns if isinstance(patterns, list | tuple) else [patterns]
-    found = [item.layer for item in given if isinstance(item, Subtractable) and item.layer is not None]
+    found = [item.layer for item in given if isinstance(item, PatternBase) and item.layer is not None]
     return found if len(set(found)) == len(given) else []
 
 
 def _numbered(make: Callable[[], Pattern], layer: int) -> Pattern:
     """A pattern that a stack makes keeps its layer's number when it is taken out: ``mv.attention(tokens, stack[5])``."""
     pattern = make()
-    if isinstance(pattern, Subtractable):
+    if isinstance(pattern, PatternBase):
         pattern.layer = layer
     return pattern
 

@@ -142,6 +142,32 @@ def test_dense_answers_as_its_array_does():
     np.testing.assert_array_equal(np.asarray(pattern), array)
 
 
+INDICES = [0, -1, (1,), (1, 2), (1, -1, 3), (0, 2, slice(1, 4)), (1, slice(2, 5)), (1, slice(None), 0), (-2, ..., -1)]
+INDICES += [slice(1, 3), ..., None, (slice(None), 3), ([1, 0], 2), (2, [3, 1]), (np.int64(1), np.int64(4))]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_a_pattern_is_indexed_as_its_array(index):
+    pattern = Factored(*factors())
+    array = pattern.dense()
+    for one, expected in ((pattern, array), (Dense(array), array), (pattern - Dense(0.5 * array), 0.5 * array)):
+        np.testing.assert_allclose(one[index], expected[index], atol=1e-6)
+        rest = index if isinstance(index, tuple) else (index,)
+        np.testing.assert_allclose(PatternStack({3: one})[(3, *rest)], expected[index], atol=1e-6)
+
+
+def test_an_index_computes_no_more_than_it_names(monkeypatch):
+    pattern = Factored(*factors())
+    monkeypatch.setattr(pattern, "dense", None)
+    assert [head.shape for head in pattern] == [(QUERIES, QUERIES)] * HEADS
+    monkeypatch.setattr(pattern, "head", None)
+    assert pattern[0, -1].shape == (QUERIES,) and pattern[0, 2:4, 1].shape == (2,) and pattern[0, 1, 0] > 0
+    with pytest.raises(IndexError, match=rf"head must be in -{HEADS} … {HEADS - 1}; got {HEADS}"):
+        pattern[HEADS]
+    with pytest.raises(IndexError, match=rf"query must be in -{QUERIES} … {QUERIES - 1}; got {QUERIES}"):
+        pattern[0, QUERIES]
+
+
 @pytest.mark.parametrize("place", [(0, 0, 1), (1, 0, 2)])
 def test_dense_is_causal_only_if_all_above_the_diagonal_is_zero(place):
     array = np.tril(np.full((2, 3, 3), np.nan))  # NaN below is allowed
@@ -196,6 +222,14 @@ def test_a_stack_goes_by_true_layer_numbers():
         stack[5]
     with pytest.raises(IndexError, match=r"layer must be one of \[3, 7\]; got 4"):
         stack[4]
+    with pytest.raises(
+        TypeError, match=r"a layer must be a whole number, or a slice by itself; got 'L3H0' where the la"
+    ):
+        stack["L3H0"]
+    with pytest.raises(
+        TypeError, match=r"a slice by itself; got slice\(None, None, None\) where the layers are \[3, 7\]"
+    ):
+        stack[:, 0]
     part = stack[4:]
     assert isinstance(part, PatternStack) and part.layers == (7,) and part.missing == {5: "it is an MLP only"}
     assert part[7] is seven and opened == [7]
