@@ -2,6 +2,7 @@
 import type { Answer, Backend, How } from './backend';
 import { isHeard, type Sharer } from './bus';
 import type { Paper } from './export/paper';
+import type { Scale } from './scale';
 import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
 import type { StyleJson } from './style';
 import type { Header, NdArray } from './wire';
@@ -82,6 +83,16 @@ export interface Hover {
 
 const NOTHING: Hover = {};
 
+/** One number a token of what is picked in one view, such as a neuron: texts of the same tokens in others take its colours. */
+export interface Lent {
+  /** Of the tokens. */
+  labels: string[];
+  label: string;
+  values: NdArray;
+  quantity: { name: string; unit: string };
+  scale: Scale;
+}
+
 export interface View {
   id: string;
   kind: string;
@@ -95,6 +106,7 @@ export class Figure implements Sharer {
   selection = $state.raw<Selection>(emptySelection());
   /** Drawn for print: nothing is pointed at, and what is picked stays. */
   paper = $state.raw<Paper>();
+  lent = $state.raw<Lent>();
   /** What stands above the picture when it is not what Python meant to show. */
   problem = $state<string>();
   /** Its width in CSS pixels when it was mounted: what a view goes by until it has measured its own. */

@@ -106,6 +106,9 @@ export class Units {
   async pageWith(id: number): Promise<number | undefined> {
     const { figure, view, open, order, at, count } = this.#asked();
     if (!this.#asks) {
+      const parts = this.#layer.parts.flatMap(({ ids, values }) => [ids, values]);
+      await Promise.all(parts.map((part) => part instanceof LazyArray && part.load()));
+      if (open !== this.#asked().open) return undefined;
       const found = this.#sorted.indexOf(id);
       return found < 0 ? undefined : Math.floor(found / count) * count;
     }
