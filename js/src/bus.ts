@@ -1,4 +1,5 @@
 /** Figures of one document whose selections have one id are one selection, also while the kernel is busy. */
+import type { Lent } from './lent';
 import type { Selection } from './selection';
 
 /** What a figure (figure.svelte.ts) is to the others that share its selection. */
@@ -8,10 +9,17 @@ export interface Sharer {
   /** The last pick that each of the others has told this one of. */
   readonly heard: Map<string, number>;
   receive(selection: Selection): void;
+  /** Tells the others of colours that this one lends, or lends no more. */
+  tellLent?: (lent: Lent | undefined) => void;
+  /** What this one lends itself. */
+  readonly lends: Lent | undefined;
+  /** What is lent to its texts. */
+  lent: Lent | undefined;
 }
 
 /** An event of the document: figures may come from different bundles, and none of them outlives the others. */
 const EVENT = 'mechviz:selection';
+const LENT = 'mechviz:lent';
 
 interface Told {
   id: string;
@@ -19,6 +27,14 @@ interface Told {
   /** "f3a9:17": the 17th pick in one figure. */
   origin: string;
   selection: Selection;
+}
+
+interface ToldLent {
+  id: string;
+  from: object;
+  lent?: Lent;
+  /** Of a figure that has come after the pick. */
+  asks?: boolean;
 }
 
 /** Tell the others what is picked here, and follow them. */
@@ -37,6 +53,19 @@ export function share(figure: Sharer, id: string, signal: AbortSignal): void {
     figure.receive(selection);
   };
   document.addEventListener(EVENT, hear, { signal });
+
+  const told = (more: Partial<ToldLent>) =>
+    document.dispatchEvent(new CustomEvent<ToldLent>(LENT, { detail: { id, from: figure, ...more } }));
+  const hearLent = (event: Event) => {
+    const { id: theirs, from, lent, asks } = (event as CustomEvent<ToldLent>).detail;
+    if (theirs !== id || from === figure) return;
+    if (asks && figure.lends) told({ lent: figure.lends });
+    // Its own are of its own tokens.
+    else if (!asks && !figure.lends) figure.lent = lent;
+  };
+  document.addEventListener(LENT, hearLent, { signal });
+  figure.tellLent = (lent) => told({ lent });
+  told({ asks: true });
 }
 
 /** Whether a pick that comes back through the kernel has been heard here already, or a later one of the same figure. */

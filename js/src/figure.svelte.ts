@@ -2,7 +2,7 @@
 import type { Answer, Backend, How } from './backend';
 import { isHeard, type Sharer } from './bus';
 import type { Paper } from './export/paper';
-import type { Scale } from './scale';
+import type { Lent } from './lent';
 import { changed, emptySelection, sameSelection, type Change, type Selection } from './selection';
 import type { StyleJson } from './style';
 import type { Header, NdArray } from './wire';
@@ -83,16 +83,6 @@ export interface Hover {
 
 const NOTHING: Hover = {};
 
-/** One number a token of what is picked in one view, such as a neuron: texts of the same tokens in others take its colours. */
-export interface Lent {
-  /** Of the tokens. */
-  labels: string[];
-  label: string;
-  values: NdArray;
-  quantity: { name: string; unit: string };
-  scale: Scale;
-}
-
 export interface View {
   id: string;
   kind: string;
@@ -106,7 +96,10 @@ export class Figure implements Sharer {
   selection = $state.raw<Selection>(emptySelection());
   /** Drawn for print: nothing is pointed at, and what is picked stays. */
   paper = $state.raw<Paper>();
+  /** What a view of this figure lends to texts, and what is lent to its own, also by another figure (bus.ts). */
+  lends: Lent | undefined;
   lent = $state.raw<Lent>();
+  tellLent?: (lent: Lent | undefined) => void;
   /** What stands above the picture when it is not what Python meant to show. */
   problem = $state<string>();
   /** Its width in CSS pixels when it was mounted: what a view goes by until it has measured its own. */
@@ -197,6 +190,18 @@ export class Figure implements Sharer {
     this.selection = next;
     const origin = this.tell?.(next);
     this.backend.writeSelection?.(next, origin);
+  }
+
+  /** Colours for the texts of this figure and of those that share its selection; returns what takes them back. */
+  lend(lent: Lent): () => void {
+    const put = (now: Lent | undefined) => {
+      this.lends = this.lent = now;
+      this.tellLent?.(now);
+    };
+    put(lent);
+    return () => {
+      if (this.lends === lent) put(undefined);
+    };
   }
 
   /** Ask the kernel about a view; undefined where there is none. */

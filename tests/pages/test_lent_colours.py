@@ -12,7 +12,8 @@ pytestmark = pytest.mark.browser
 WORDS = ["The", " cat", " sat", " on", " the", " mat"]
 ACTIVATIONS = np.random.default_rng(0).normal(size=(2, len(WORDS), 8)).astype(np.float32)
 
-COLOURS = """() => [...document.querySelector('.mechviz').shadowRoot.querySelectorAll('[role=listbox]')]
+COLOURS = """() => [...document.querySelectorAll('.mechviz')]
+  .flatMap(host => [...host.shadowRoot.querySelectorAll('[role=listbox]')])
   .map(text => [...text.querySelectorAll('[data-i]')].map(token => getComputedStyle(token).backgroundColor).join())"""
 
 
@@ -58,6 +59,18 @@ def test_a_text_takes_the_colours_of_the_neuron_that_is_picked_and_its_own_again
     page.wait_for_timeout(400)
     assert page.evaluate(COLOURS)[0] == before
     assert page.get_by_role("button", name="loss").count() == 0
+
+
+def test_texts_of_figures_that_share_the_selection_take_them_too(opened, tmp_path):
+    shared = mv.Selection()
+    loss = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    texts = [mv.tokens(WORDS, loss, selection=shared), mv.tokens(WORDS, loss)]
+    page = mv.page("Neurons", [texts[0], mv.neurons(WORDS, ACTIVATIONS, selection=shared), texts[1]])
+    opened.open(page.save(tmp_path / "page.html"), figures=3)
+    before = opened.page.evaluate(COLOURS)[0]
+    first, own, other = go(opened.page, "L1N5")
+    assert first == own != before == other
+    assert opened.errors == []
 
 
 def test_one_of_another_layer_that_stands_on_a_later_page_is_gone_to(opened, tmp_path):
