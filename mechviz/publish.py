@@ -19,6 +19,10 @@ from mechviz.view import View
 _INDEX = "index.json"
 _FORMAT = "mechviz index"
 
+# In the head of every page and index of ours, whichever version wrote it.
+_GENERATOR = '<meta name="generator" content="mechviz '
+_HEAD = 2000
+
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="viewport" content="width=device-width"><meta name="generator" content="mechviz {version}"><title>{title}</title>
@@ -43,19 +47,21 @@ def publish(page: Page | View, folder: str | Path, *, name: str | None = None, t
     ``index.html`` lists them, the newest first, each with a still of its first picture, its title and when it was written;
     it needs no script. A page that is published again takes the place of the one of its name, by default of its title. What
     was taken out of the folder is no longer listed. A folder that any web server shows is a site; everything in it also
-    opens from a disk.
+    opens from a disk. A file that mechviz did not write is never replaced.
 
     Args:
         page: A page of `mechviz.page`, or a view or figure.
         folder: A folder, which is made where there is none, or an address of fsspec (``s3://bucket/notes``,
             ``gs://…``, ``memory://…``), which needs fsspec and what it asks for.
         name: The file's name without ``.html``: letters, digits, hyphens. By default made of the title, with a number
-            where a page of another title has that name.
+            where a page of another title, or a file that was not published, has that name.
         title: Heads the index; by default what headed it before, at first "mechviz".
 
     Raises:
         TypeError: `page` is neither a page nor a view.
         ValueError: `name` has other characters, or the folder's ``index.json`` was not written by mechviz.
+        FileExistsError: the folder's ``index.html``, or the file that `name` names, was not written by mechviz; nothing
+            is written then.
         ModuleNotFoundError: `folder` is an address, and fsspec is not installed.
 
     Example:
@@ -73,7 +79,10 @@ def publish(page: Page | View, folder: str | Path, *, name: str | None = None, t
     there = place.names()
     entries = {file: entry for file, entry in known["pages"].items() if file in there}
     title = str(known.get("title", "mechviz")) if title is None else title
-    name = _free(_slug(heading), carried(heading), entries) if name is None else name
+    name = _free(_slug(heading), carried(heading), entries, there) if name is None else name
+    for file, instead in (("index.html", "publish into another folder"), (f"{name}.html", "give another name=")):
+        if file in there and _GENERATOR not in place.head(file):
+            raise FileExistsError(f"{folder}/{file} was not written by mechviz and is left as it is: {instead}")
     entries[f"{name}.html"] = {
         "title": carried(heading),
         "written": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
@@ -98,14 +107,14 @@ def _slug(title: str) -> str:
     return "-".join(re.findall(r"\w+", title.lower()))[:60].strip("-") or "page"
 
 
-def _free(slug: str, heading: str, entries: dict[str, dict[str, Any]]) -> str:
-    """The name under which a page of this title stands, or may: two titles can have the same words."""
+def _free(slug: str, heading: str, entries: dict[str, dict[str, Any]], there: set[str]) -> str:
+    """The name under which a page of this title stands, or may: two titles can have the same words.
+
+    What lies there without being listed is somebody's own.
+    """
     names = itertools.chain([slug], (f"{slug}-{n}" for n in itertools.count(2)))
-    return next(
-        name
-        for name in names
-        if name != "index" and entries.get(f"{name}.html", {"title": heading})["title"] == heading
-    )
+    taken = there - {file for file, entry in entries.items() if entry["title"] == heading}
+    return next(name for name in names if name != "index" and f"{name}.html" not in taken)
 
 
 def _known(text: str | None, where: str) -> dict[str, Any]:
@@ -147,6 +156,11 @@ class _Local:
         path = self._folder / name
         return path.read_text(encoding="utf-8") if path.exists() else None
 
+    def head(self, name: str) -> str:
+        """What a file begins with."""
+        with (self._folder / name).open("rb") as file:
+            return file.read(_HEAD).decode(errors="replace")
+
     def names(self) -> set[str]:
         """The files that it holds."""
         return {path.name for path in self._folder.iterdir()} if self._folder.exists() else set()
@@ -175,6 +189,10 @@ class _Remote:
         """The text of a file; None where there is none."""
         path = f"{self._root}/{name}"
         return self._system.cat_file(path).decode() if self._system.exists(path) else None
+
+    def head(self, name: str) -> str:
+        """What a file begins with."""
+        return self._system.cat_file(f"{self._root}/{name}", start=0, end=_HEAD).decode(errors="replace")
 
     def names(self) -> set[str]:
         """The files that it holds."""

@@ -203,6 +203,38 @@ def test_publish_never_takes_the_place_of_a_page_of_another_title(tmp_path):
     assert titles(tmp_path)["loss.html"] == "Loss!"
 
 
+@pytest.mark.parametrize("remote", [False, True])
+def test_publish_replaces_no_file_that_mechviz_did_not_write(tmp_path, remote):
+    fsspec = pytest.importorskip("fsspec")
+    folder = f"memory://own-{tmp_path.name}" if remote else str(tmp_path)
+    files = fsspec.get_mapper(folder)
+    files["loss.html"] = b"my own page"
+    with pytest.raises(FileExistsError, match=r"/loss\.html was not written by mechviz .*: give another name="):
+        mv.publish(mv.page("Loss", ["one"]), folder, name="loss")
+    assert set(files) == {"loss.html"}  # nothing was written
+    # By default a page goes beside it, and is found there again.
+    for text in ("one", "two"):
+        assert mv.publish(mv.page("Loss", [text]), folder).endswith("loss-2.html")
+    assert b"two" in files["loss-2.html"] and files["loss.html"] == b"my own page"
+    # What stands in the place of ours since is not ours, though it is listed.
+    files["loss-2.html"] = b"mine now"
+    with pytest.raises(FileExistsError, match=r"/loss-2\.html was not written by mechviz"):
+        mv.publish(mv.page("Loss", ["three"]), folder)
+    files["index.html"] = b"my own site"
+    with pytest.raises(
+        FileExistsError, match=r"/index\.html was not written by mechviz .*: publish into another folder"
+    ):
+        mv.publish(mv.page("Other", ["one"]), folder)
+    assert set(files) == {"index.html", "index.json", "loss.html", "loss-2.html"}
+    assert (files["index.html"], files["loss-2.html"]) == (b"my own site", b"mine now")
+
+
+def test_a_saved_page_is_not_replaced_by_one_that_is_published_unless_it_is_named(tmp_path):
+    view("Loss").save(tmp_path / "loss.html")
+    assert mv.publish(view("Loss"), tmp_path).endswith("loss-2.html")
+    assert mv.publish(view("Loss"), tmp_path, name="loss").endswith("loss.html")
+
+
 def test_an_index_keeps_its_title_and_lists_what_is_there(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "site"
