@@ -24,8 +24,9 @@ class Selection:
     """Lists of indices, one an axis; an empty list means that nothing is picked there.
 
     The axes are ``layers, heads, queries, keys, positions, neurons, features, texts, vocabulary, step``. Assigning to
-    one moves the picture; a click in the picture moves the lists. Given to several display functions as ``selection=``
-    it links their pictures, wherever in a notebook they stand.
+    one moves the picture; a click in the picture moves the lists. Either way ``queries`` follow new ``positions``, and
+    other ``layers`` empty ``neurons`` (see `set`). Given to several display functions as ``selection=`` it links their
+    pictures, wherever in a notebook they stand.
 
     Example:
         >>> selection = Selection(layers=[1], heads=[0])
@@ -53,7 +54,7 @@ class Selection:
         self.__dict__["_axes"] = {axis: [] for axis in AXES}
         self.__dict__["_watchers"] = []
         self.__dict__["_shared_id"] = None
-        self.set(axes)
+        self.set({**self._axes, **axes})
 
     @property
     def shared_id(self) -> str | None:
@@ -76,8 +77,12 @@ class Selection:
         self.set({axis: value})
 
     def set(self, change: Mapping[str, int | Iterable[int]], *, source: Any = None) -> bool:
-        """Change several axes at once; True if anything changed. `source` is told apart by those who watch."""
-        axes = {**self._axes, **{axis: _indices(axis, value) for axis, value in change.items()}}
+        """Change several axes at once; True if anything changed. `source` is told apart by those who watch.
+
+        New ``positions`` are read as ``queries`` and empty ``keys``, unless the change names either. Other ``layers``
+        empty ``neurons``, unless the change names them: a neuron is one of its layer.
+        """
+        axes = _changed(self._axes, {axis: _indices(axis, value) for axis, value in change.items()})
         if axes == self._axes:
             return False
         self.__dict__["_axes"] = axes
@@ -108,6 +113,16 @@ class Selection:
         """Only what is picked."""
         picked = ", ".join(f"{axis}={indices}" for axis, indices in self._axes.items() if indices)
         return f"Selection({picked})"
+
+
+def _changed(axes: dict[str, list[int]], change: dict[str, list[int]]) -> dict[str, list[int]]:
+    """All axes after a change; the same as `changed` of js/src/selection.ts."""
+    axes = dict(axes)
+    if "positions" in change and not {"queries", "keys"} & set(change):
+        axes |= {"queries": change["positions"], "keys": []}
+    if "layers" in change and axes["layers"] and set(axes["layers"]) != set(change["layers"]):
+        axes["neurons"] = []
+    return axes | change
 
 
 def _indices(axis: str, value: int | Iterable[int]) -> list[int]:

