@@ -158,6 +158,7 @@ def html_page(
     """
     items = list(items)
     figures = [item for item in items if isinstance(item, PageFigure)]
+    _name_selections(figures)
     _check_size(figures, max_bytes)
     code = {key: text for figure in figures for key, text in figure.code.items()}
     kinds = {view["kind"] for figure in figures for view in figure.views.values()}
@@ -212,6 +213,17 @@ def iframe(document: str, *, height: int, title: str) -> str:
 def heading(text: str) -> str:
     """A page's title as HTML."""
     return f"<h1>{_text(text)}</h1>"
+
+
+def _name_selections(figures: Iterable[PageFigure]) -> None:
+    """Call a selection that figures share by the number of the first of them: addresses hold what it is called.
+
+    The id that it has in kernels is another one in each, and so would be the links to equal pages.
+    """
+    names: dict[str, str] = {}
+    for i, figure in enumerate(figures):
+        if figure.selection_id is not None:
+            figure.selection_id = names.setdefault(figure.selection_id, str(i))
 
 
 def _check_size(figures: Iterable[PageFigure], max_bytes: int | None) -> None:

@@ -109,8 +109,9 @@ def test_in_a_file_and_by_its_address(browser, tmp_path):
     # The address says what is picked; a reader who is given it sees the same.
     page.locator("[role=option][data-i='3']").first.click()
     address = page.evaluate("location.href")
-    assert address.endswith("=layers:1;heads:2;queries:3;positions:3")
+    assert address.endswith("linked.html#mv-0=layers:1;heads:2;queries:3;positions:3")
     page.close()
+    subprocess.run([sys.executable, "-c", program], check=True)  # the page, saved again, has the same links
     page, other = new_page(browser, viewport={"width": 1280, "height": 2600})
     page.goto(address)
     drawn = page.locator("[data-mechviz-drawn=true]")
