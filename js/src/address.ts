@@ -4,35 +4,48 @@ import { AXES, type Axis, type Selection } from './selection';
 
 const PART = /^mv-([\w-]+)=(.*)$/;
 
-/** The address of one figure of a page that stands by itself; in a notebook's frame nobody sees one. */
+/** The parts of the address by name. */
+type Parts = Map<string, string>;
+
+/**
+ * The address of one figure of a page that stands by itself; in a notebook's frame nobody sees one. `known` is one for all
+ * figures of the page: a link to a heading takes what is picked out of the address, and not off the screen.
+ */
 export function addressOf(
   document: Document,
   host: Element,
   { selection_id: shared }: FigureJson,
+  known: Parts,
 ): Address | undefined {
   if (document.documentElement.classList.contains('bare') || document.defaultView?.parent !== document.defaultView)
     return undefined;
   const place = [...document.querySelectorAll('[data-mechviz-figure]')].indexOf(host);
-  return new Address(document.defaultView!, shared ?? String(place));
+  return new Address(document.defaultView!, shared ?? String(place), known);
 }
 
 export class Address {
   constructor(
     readonly window: Window,
     readonly name: string,
+    readonly known: Parts,
   ) {}
 
   /** The figure with the selection that the address names; nothing where it names none. */
   read(figure: Pick<FigureJson, 'selection'>): { selection: Partial<Selection> } | undefined {
     const text = partsOf(this.window.location.hash).get(this.name);
-    return text === undefined ? undefined : { selection: { ...figure.selection, ...selectionOf(text) } };
+    if (text === undefined) return undefined;
+    this.known.set(this.name, text);
+    return { selection: { ...figure.selection, ...selectionOf(text) } };
   }
 
   write(selection: Selection): void {
     // What was picked last comes first: whoever opens the address begins there.
-    const others = partsOf(this.window.location.hash);
-    others.delete(this.name);
-    const hash = [[this.name, textOf(selection)], ...others].map(([name, text]) => `mv-${name}=${text}`).join('&');
+    const mine = textOf(selection);
+    this.known.set(this.name, mine);
+    const parts = new Map([[this.name, mine]]);
+    for (const [name, text] of [...partsOf(this.window.location.hash), ...this.known])
+      if (!parts.has(name)) parts.set(name, text);
+    const hash = [...parts].map(([name, text]) => `mv-${name}=${text}`).join('&');
     // Not a step to go back to: a reader picks a hundred times.
     this.window.history.replaceState(null, '', `#${hash}`);
   }
@@ -47,7 +60,7 @@ export class Address {
   }
 }
 
-function partsOf(hash: string): Map<string, string> {
+function partsOf(hash: string): Parts {
   const found = hash
     .slice(1)
     .split('&')

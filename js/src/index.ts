@@ -51,14 +51,20 @@ export default () => {
  */
 export async function openPage(document: Document, code?: FigureJson['code']): Promise<void> {
   const hosts = [...document.querySelectorAll<HTMLElement>('[data-mechviz-figure]')];
-  await Promise.allSettled(hosts.map((host) => openFigure(document, host, code)));
+  const picked = new Map<string, string>();
+  await Promise.allSettled(hosts.map((host) => openFigure(document, host, picked, code)));
   // Until now a frame in a notebook was transparent: a still picture lies under it.
   document.documentElement.classList.add('drawn');
 }
 
-async function openFigure(document: Document, host: HTMLElement, code?: FigureJson['code']): Promise<void> {
+async function openFigure(
+  document: Document,
+  host: HTMLElement,
+  picked: Map<string, string>,
+  code?: FigureJson['code'],
+): Promise<void> {
   const figure = { ...(await figureIn(host.querySelector('script[type="application/json"]'))), code };
-  const address = addressOf(document, host, figure);
+  const address = addressOf(document, host, figure, picked);
   const backend = new PageBackend(document, figure, (selection) => address?.write(selection));
   const first = { ...figure, ...address?.read(figure) };
   const drawn = await mountFigure(host, first, backend, new AbortController().signal);

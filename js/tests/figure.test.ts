@@ -162,7 +162,7 @@ function address(hash: string, place = 0, more: Partial<FigureJson> = {}): Addre
   } as { location: { hash: string }; parent?: unknown } & Record<string, unknown>;
   window.parent = window;
   const shown = { documentElement: document.documentElement, querySelectorAll: () => hosts, defaultView: window };
-  return addressOf(shown as unknown as Document, hosts[place], { ...json(view(0), 1), ...more })!;
+  return addressOf(shown as unknown as Document, hosts[place], { ...json(view(0), 1), ...more }, new Map())!;
 }
 
 test('an address names what is picked in each figure', () => {

@@ -289,6 +289,31 @@ def test_contents_can_be_read(browser, tmp_path, theme):
     context.close()
 
 
+def test_a_link_within_the_page_loses_nothing_that_is_picked(opened, tmp_path):
+    items = ["## A", mv.tokens(WORDS), "## B", mv.tokens(WORDS), "## C", mv.tokens(WORDS)]
+    opened.open(mv.page("P", items).save(tmp_path / "x.html"))
+    page = opened.page
+    page.locator("[data-mechviz-drawn=true]").nth(2).wait_for()
+
+    def pick(figure: int, token: int) -> str:
+        page.locator("[data-mechviz-figure]").nth(figure).locator(f"[data-i='{token}']").click()
+        return page.evaluate("location.hash")
+
+    one, zero = "mv-1=queries:4;positions:4", "mv-0=queries:2;positions:2"
+    assert pick(1, 4) == f"#{one}"
+    page.get_by_role("link", name="B").click()
+    assert page.evaluate("location.hash") == "#b"
+    assert pick(0, 2) == f"#{zero}&{one}"
+    # So does the way back, to an address from before the second pick.
+    page.go_back()
+    assert page.evaluate("location.hash") == f"#{one}"
+    assert pick(2, 3) == f"#mv-2=queries:3;positions:3&{one}&{zero}"
+    # Once let go of, it says so.
+    page.get_by_role("link", name="C").click()
+    page.locator("[data-mechviz-figure]").nth(1).locator("[data-i='4']").press("Escape")
+    assert page.evaluate("location.hash") == f"#mv-1=&{zero}&mv-2=queries:3;positions:3"
+
+
 def test_a_long_text_is_packed_and_opens(opened, tmp_path):
     words = [[" the", " cat", " sat", ".", " ran"][i] for i in np.random.default_rng(0).integers(0, 5, 100_000)]
     path = mv.tokens(words, np.arange(100_000, dtype=np.float32)).save(tmp_path / "x.html")
