@@ -213,6 +213,27 @@ def test_what_it_refuses():
         mv.live(letters, "a").update(title="x")
 
 
+@pytest.mark.parametrize(("name", "ours"), [("title", "string"), ("selection", "mv.Selection")])
+def test_a_control_may_have_the_name_of_an_argument_of_ours(name, ours):
+    import ipywidgets
+
+    control, seen = ipywidgets.Text("first"), []
+
+    def f(text, **values):
+        seen.append(values)
+        return letters(text)
+
+    view = mv.live(f, "ab", **{name: control})
+    control.value = "second"
+    assert seen == [{name: "first"}, {name: "second"}]
+    assert props(view)[0]["controls"] == [[name, "second"]]
+    assert props(view)[0]["frame"]["title"] == "Text"
+    with pytest.raises(
+        TypeError, match=f"{name} must be a {ours} or a widget with a value, as ipywidgets has; got a int"
+    ):
+        mv.live(letters, "a", **{name: 3})  # type: ignore[arg-type]
+
+
 def test_after_an_error_a_control_runs_with_the_text_in_the_box():
     import ipywidgets
 

@@ -269,3 +269,12 @@ test('in a file the box is closed and says why', async () => {
   expect(root.textContent).toContain('Typing needs a kernel: run the notebook.');
   expect(shown()).toBe('first');
 });
+
+test('controls stand apart from each other and from the time', async () => {
+  const controls = [
+    ['layer', '1'],
+    ['site', 'loss'],
+  ];
+  await show({ load, live: true }, { controls });
+  expect(root.querySelector('.note')!.textContent.trim()).toMatch(/^layer 1 · site loss · function 1 ms\s/);
+});

@@ -197,10 +197,10 @@ def live(
         selection: A `Selection` that views of other cells share: what is picked there is picked here, and given to ``f``.
         controls: Arguments of ``f`` that the reader sets: widgets of ipywidgets by the name of the argument, shown above
             the figure, with that name where they have no description; ``f`` is given their values and runs again, with
-            the text in the box, when one changes.
+            the text in the box, when one changes. A widget as `title` or `selection` is one of them.
 
     Raises:
-        TypeError: ``f`` returns no view, or a control is no widget.
+        TypeError: ``f`` returns no view, a control is no widget, or `title` is neither a string nor a widget.
         Exception: whatever ``f`` raises for the first text.
 
     Example:
@@ -212,9 +212,14 @@ def live(
     _function(f)
     if selection is not None and not isinstance(selection, Selection):
         controls["selection"], selection = selection, None  # an argument of this name that a widget sets
+    if not isinstance(title, str):
+        controls["title"], title = title, "Text"
     for name, control in controls.items():
         if not (hasattr(control, "observe") and hasattr(control, "value")):
-            raise TypeError(f"{name} must be a widget with a value, as ipywidgets has; got a {type(control).__name__}")
+            or_ours = {"title": "a string or ", "selection": "a mv.Selection or "}.get(name, "")
+            raise TypeError(
+                f"{name} must be {or_ours}a widget with a value, as ipywidgets has; got a {type(control).__name__}"
+            )
     view = Live(f, text, controls, title, Selection() if selection is None else selection)
     if selection is not None:
         linked(view, selection)
