@@ -190,6 +190,14 @@ def test_chosen_neurons_stand_alone_in_the_order():
     assert found["whole"] and found["only"]
 
 
+@pytest.mark.parametrize("chosen", [["L5N3", mv.Neuron(7, 1)], {7: [3], 5: [1]}, {2: [], 5: [0]}])
+def test_the_first_layer_with_a_chosen_neuron_is_open(chosen):
+    view = mv.neurons(WORDS, [LAYER] * 3, layers=[2, 5, 7], neurons=chosen)
+    assert props(view)["open"] == 1
+    assert "1 of 4 neurons, by max" in view.still()
+    assert props(mv.neurons(WORDS, [LAYER] * 3, layers=[2, 5, 7], neurons=chosen, layer=2))["open"] == 0
+
+
 @pytest.mark.parametrize("chosen", [["L7N3", mv.Neuron(7, 1)], {7: [3, 1]}, [3, 1]])
 def test_neurons_by_address(chosen):
     found = props(mv.neurons(WORDS, [LAYER], layers=[7], neurons=chosen))

@@ -63,9 +63,11 @@ async function mount(
   const arrays: Record<string, NdArray> = { positions: flat(i32([0, 1, 2])) };
   const layers = given.map((columns, i) => {
     const top = WORDS.map((_, p) => [0, 1, 2, 3].sort((a, b) => Math.abs(columns[b][p]) - Math.abs(columns[a][p])));
-    arrays[`ids${i}`] = flat(i32(kept[i]));
-    arrays[`values${i}`] = f32(...kept[i].map((id) => columns[id]));
-    arrays[`gate${i}`] = f32(...kept[i].map((id) => columns[id].map((v) => v + 10)));
+    if (kept[i].length) {
+      arrays[`ids${i}`] = flat(i32(kept[i]));
+      arrays[`values${i}`] = f32(...kept[i].map((id) => columns[id]));
+      arrays[`gate${i}`] = f32(...kept[i].map((id) => columns[id].map((v) => v + 10)));
+    }
     arrays[`facts${i}`] = flat(f32([...(i ? [-9, 9] : [-6, 6]), 0, 0, 0]));
     arrays[`top${i}`] = i32(...top);
     arrays[`values_of_top${i}`] = f32(...top.map((ids, p) => ids.map((id) => columns[id][p])));
@@ -73,7 +75,7 @@ async function mount(
     const shares = gated ? { gate: of('gate'), up: of('gate') } : {};
     return {
       number: [4, 7][i],
-      parts: [{ ids: of('ids'), values: of('values'), ...shares }],
+      parts: kept[i].length ? [{ ids: of('ids'), values: of('values'), ...shares }] : [],
       facts: of('facts'),
       top: of('top'),
       top_values: of('values_of_top'),
@@ -327,6 +329,24 @@ test('a file says what it holds, and orders that', async () => {
   figure.receive({ layers: [4], neurons: [1] });
   await settled();
   expect(root.querySelector('.unit')!.textContent).toContain('Not in this copy.');
+});
+
+test('a layer with none of the chosen neurons says so, and which have some', async () => {
+  await mount({ only: true }, { kept: [[], [0, 1]] });
+  const said = 'No neuron of this layer was chosen. Chosen ones: L7';
+  expect(readout()).toBe(said);
+  expect(root.querySelector('.count')!.textContent!.trim()).toBe('0–0 of 0');
+  figure.paper = { width_mm: 174, ground: 'white' } as typeof figure.paper;
+  await settled();
+  expect(root.querySelector('.status')!.textContent!.trim()).toBe(said);
+  figure.paper = undefined;
+  await settled();
+  map().focus();
+  await userEvent.keyboard(']');
+  await settled();
+  await settled();
+  expect(readout()).toContain('L7N0');
+  expect(names()).toEqual(['N0', 'N1']);
 });
 
 test('residual dimensions: a line says that they have no basis, and none is picked for other views', async () => {

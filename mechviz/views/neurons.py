@@ -71,7 +71,8 @@ def neurons(
             than 16 MB is not copied.
         layers: The true numbers of the layers; of ``trace.neurons`` and of a dict the layers that are shown. By default
             0, 1, … or all of these.
-        layer: The number of the layer that is open at first; by default the first.
+        layer: The number of the layer that is open at first; by default the first, of chosen `neurons` the first that
+            has one.
         neurons: How many stand side by side; a file keeps as many of each layer, the first ones by `order`, and all of a
             stack of at most 1 MB. "all" keeps all. A list (``[17, 228]``, ``["L3N17", mv.Neuron(2, 228)]``) or a dict
             ``{3: [17]}`` shows these alone.
@@ -113,12 +114,12 @@ def neurons(
     axis, letter, default_title = _KINDS[kind]
     title = default_title if title is None else title
     stack = Layers(activations, len(text), layers, name="activations")
-    opened = _opened(layer, stack)
+    chosen = chosen_units(neurons, stack)
+    opened = _opened(layer, stack, chosen)
     stack.read(opened)
     if (gate is None) != (up is None):
         raise ValueError("gate and up go together: give both or neither")
     shares = {n: share(x, stack, name=n) for n, x in (("gate", gate), ("up", up)) if x is not None}
-    chosen = chosen_units(neurons, stack)
     count = _count(neurons) if chosen is None else max(1, min(_COUNT, max(map(len, chosen))))
     quantity = named(quantity_of(activations), "activation" if name is None else name, unit, scale, limits)
     slices = Slices(stack, shares, quantity, order, count, chosen, neurons == "all", opened)
@@ -163,9 +164,9 @@ def neurons(
     )
 
 
-def _opened(layer: Any, stack: Layers) -> int:
+def _opened(layer: Any, stack: Layers, chosen: list[list[int]] | None) -> int:
     if layer is None:
-        return 0
+        return 0 if chosen is None else next(i for i, units in enumerate(chosen) if units)
     if layer not in stack.numbers:
         raise ValueError(f"layer must be one of {', '.join(map(str, stack.numbers))}; got {layer!r}")
     return stack.numbers.index(layer)
