@@ -101,6 +101,8 @@ def test_a_lens_measures_every_layer_against_the_last():
     assert found["rows"]["axes"]["layers"].numbers().tolist() == [3, 9]
     assert found["columns"]["axes"]["positions"].numbers().tolist() == [0, 1]
     assert found["open"] == 1
+    assert found["kl_to"] == "L9"  # as its row is called
+    assert props(mv.lens(WORDS, [uniform, LOGITS], layer_names=["embedding", "end"]))["kl_to"] == "end"
 
 
 def test_an_array_and_a_list_of_layers_are_the_same():

@@ -217,13 +217,15 @@ async function lens(layers: number, kind: string) {
       measures: [
         { name: 'probability', values: { $array: 'values' }, ramp: 'ink', limits: [0, 1] },
         { name: 'rank', values: { $array: 'rank' }, ramp: 'ember', limits: [1, 4] },
+        { name: 'kl', values: { $array: 'rank' }, ramp: 'ember', limits: [0, 4] },
       ],
       open: 0,
       names: ['·one', '·two', 'three'],
       top: { $array: 'top' },
       probabilities: { $array: 'probabilities' },
       entropy: { $array: 'entropy' },
-      kl: null,
+      kl: kind === 'lens' ? { $array: 'rank' } : null,
+      kl_to: 'L7',
       rank: { $array: 'rank' },
       target_probability: { $array: 'rank' },
       targets: { $array: 'targets' },
@@ -264,6 +266,9 @@ test('a lens has the top token of layer and position in each cell, and lists the
   expect(root.querySelector('.side')!.textContent).toContain('no numbers (NaN)');
   await userEvent.keyboard(']');
   expect(root.querySelector('figcaption')!.textContent).toBe('rank of the target');
+  await userEvent.keyboard(']');
+  expect(root.querySelector('figcaption')!.textContent).toBe('KL to L7, nats');
+  expect(root.querySelector('dl')!.textContent).toContain('KL to L7, nats');
 });
 
 /** As `view.update` does: with other props. */

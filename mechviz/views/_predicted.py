@@ -28,7 +28,7 @@ class Predicted:
         ids: The most probable tokens, [layer, position, k], the first one first.
         probabilities: Theirs.
         entropy: Of the distribution, in nats.
-        kl: From the last layer's distribution to this one's, in nats.
+        kl: From the reference's distribution to this one's, in nats.
         rank: Of the target among all tokens, from 1; NaN without one.
         target_probability: Its probability.
     """
@@ -42,8 +42,10 @@ class Predicted:
     targets: np.ndarray
 
 
-def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any], list[int]]:
-    """One [position, vocab] a layer, and the layers' numbers.
+def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any], list[int], tuple[Any, int]]:
+    """One [position, vocab] a layer, the layers' numbers, and what they are measured against with its number.
+
+    That is the last layer that there is: of a `Layered` also where it is not wanted, of arrays the last one given.
 
     Args:
         logits: [layer, position, vocab], a list of [position, vocab], or a `Layered` of what gives logits when it is indexed
@@ -52,6 +54,7 @@ def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any
         layers: The layers' numbers; of a `Layered` those that are wanted.
     """
     found: list[Any]
+    last = None
     numbers = None if layers is None else _numbers(layers)
     if isinstance(logits, Layered):
         numbers = list(logits.layers) if numbers is None else numbers
@@ -59,6 +62,7 @@ def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any
             why = logits.missing.get(absent[0], f"there are {', '.join(map(str, logits.layers))}")
             raise ValueError(f"layers must be of those that logits has; got {absent[0]}: {why}")
         found = [logits[number] for number in numbers]
+        last = logits.layers[-1] if numbers else None
     elif isinstance(logits, Sequence) and len(logits) and all(getattr(item, "ndim", 0) == 2 for item in logits):
         found = [to_numpy(item, name=f"logits[{i}]") for i, item in enumerate(logits)]
     else:
@@ -74,7 +78,10 @@ def layers_of(logits: Any, positions: int, layers: Any = None) -> tuple[list[Any
             check_scores(layer)
     if numbers is not None and len(numbers) != len(found):
         raise ValueError(f"layers must hold a number for each of {len(found)} layers; got {numbers}")
-    return found, list(range(len(found))) if numbers is None else numbers
+    numbers = list(range(len(found))) if numbers is None else numbers
+    if last is None:
+        return found, numbers, (found[-1], numbers[-1])
+    return found, numbers, (found[numbers.index(last)] if last in numbers else logits[last], last)
 
 
 def _numbers(layers: Any) -> list[int]:
@@ -170,8 +177,12 @@ def _id_of(token: str, vocabulary: Any) -> int:
     return index(found[0])
 
 
-def predicted(layers: Sequence[Any], k: int, targets: np.ndarray | None) -> Predicted:
-    """Work out what every layer predicts. Without `targets`, the last layer's most probable token is the target."""
+def predicted(layers: Sequence[Any], k: int, targets: np.ndarray | None, reference: Any = None) -> Predicted:
+    """Work out what every layer predicts, measured against `reference`, by default the last of them.
+
+    Without `targets`, the most probable token of the reference is the target.
+    """
+    reference = layers[-1] if reference is None else reference
     n = layers[0].shape[0]
     shape = (len(layers), n)
     ids, probabilities = np.zeros((*shape, k), np.int32), np.zeros((*shape, k), np.float32)
@@ -179,12 +190,12 @@ def predicted(layers: Sequence[Any], k: int, targets: np.ndarray | None) -> Pred
     chosen = np.full(n, -1, np.int64) if targets is None else targets
     for start in range(0, n, _CHUNK):
         part = slice(start, start + _CHUNK)
-        last = _log_softmax(to_numpy(layers[-1][part], name="logits"))
+        last = _log_softmax(to_numpy(reference[part], name="logits"))
         if targets is None:
             chosen[part] = np.nan_to_num(last, nan=-np.inf).argmax(-1)
         wanted = chosen[part]
-        for layer in range(len(layers) - 1, -1, -1):
-            log = last if layer == len(layers) - 1 else _log_softmax(to_numpy(layers[layer][part], name="logits"))
+        for layer, logits in enumerate(layers):
+            log = last if logits is reference else _log_softmax(to_numpy(logits[part], name="logits"))
             weights, own = np.exp(last), np.exp(log)
             top = _few(log, k)
             ids[layer, part] = top

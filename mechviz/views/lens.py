@@ -35,7 +35,7 @@ def lens(
     """What a model would predict if it stopped at each layer: layers down, positions across, the top token in the cell.
 
     Colour is, by a switch above the picture, the probability of the top token, the Kullback-Leibler divergence from the
-    last layer's distribution, the rank of the target, or the entropy. Hovering a cell lists its most probable tokens and
+    distribution of the last layer (the label says which), the rank of the target, or the entropy. Hovering a cell lists its most probable tokens and
     all four numbers; a click picks layer and position (``view.selection``). ``[`` and ``]`` change the colour. Where
     cells are too narrow for a token, colours alone are drawn: zoom in (plus, or Ctrl with the wheel) to read them.
 
@@ -43,7 +43,7 @@ def lens(
         tokens: What was read, [position]: `Tokens` (``trace.tokens``) or a list of strings.
         logits: What each layer would predict: `mechviz.analysis.logit_lens(trace)`, whose logits are read a few positions
             at a time, or arrays, [layer, position, vocab] or a list of [position, vocab]. The last one counts as the
-            model's own prediction.
+            model's own prediction; of a lens its last layer, shown or not.
         k: How many tokens are listed on hover.
         layers: The true numbers of the layers, by default 0, 1, …; of a lens the layers that are shown, by default all.
         layer_names: A name for each instead of "L0", such as "embedding".
@@ -70,13 +70,13 @@ def lens(
         >>> mv.lens(trace.tokens, mv.analysis.logit_lens(trace))  # doctest: +SKIP
     """
     text = as_tokens(tokens)
-    stack, numbers = layers_of(logits, len(text), layers)
+    stack, numbers, (last, last_number) = layers_of(logits, len(text), layers)
     if value not in get_args(Value):
         raise ValueError(f"value must be one of {', '.join(get_args(Value))}; got {value!r}")
     vocab = stack[0].shape[1]
     count = count_of(k, vocab, len(stack) * len(text))
     vocabulary = text.vocabulary if vocabulary is None else vocabulary
-    found = predicted(stack, count, targets_of(target, text, vocab, vocabulary))
+    found = predicted(stack, count, targets_of(target, text, vocab, vocabulary), last)
     rows = side_of(
         layer_names,
         {"layers": numbers},
@@ -101,6 +101,9 @@ def lens(
             "open": opened,
             **props_of(found, vocabulary),
             "kl": wire.Array(found.kl),
+            "kl_to": rows.name(numbers.index(last_number))
+            if layer_names and last_number in numbers
+            else f"L{last_number}",
             "missing": missing_said(getattr(logits, "missing", {}), "stream"),
         },
         title=title,

@@ -125,10 +125,20 @@ def test_the_view_takes_it_a_few_positions_at_a_time(demo):
     view = mv.lens(trace.tokens, noting, vocabulary=demo.tokenizer)
     assert len(trace) > 64 and max(asked) == 64
     assert view.flat()[1]["0"][1]["rows"]["axes"]["layers"].numbers().tolist() == [0, 2]
-    _, numbers = layers_of(found, len(trace), [1])
-    assert numbers == [1]
+    _, numbers, (_, last) = layers_of(found, len(trace), [1])
+    assert (numbers, last) == ([1], 2)
     with pytest.raises(ValueError, match="layers must be of those that logits has; got 5: there are 0, 1, 2"):
         mv.lens(trace.tokens, found, layers=[5])
+
+
+def test_layers_that_are_shown_are_measured_against_the_last_one_all_the_same(demo):
+    trace = demo.trace(TEXT)
+    ((_, whole),) = mv.lens(trace.tokens, logit_lens(trace)).flat()[1].values()
+    for layers in ([0, 1], [1, 0], [2, 0]):
+        ((_, some),) = mv.lens(trace.tokens, logit_lens(trace), layers=layers).flat()[1].values()
+        for name in ("kl", "rank", "target_probability"):
+            np.testing.assert_array_equal(some[name].numbers(), whole[name].numbers()[layers])
+        assert some["kl_to"] == whole["kl_to"] == "L2"
 
 
 def test_what_is_refused(demo):
