@@ -46,8 +46,9 @@ export function tick(value: number): string {
   return minus(thousands(String(short)));
 }
 
-/** A probability: three decimals, and one that they would print as 0.000 by its first digits: 2e−5. */
+/** A probability: three decimals, one that they would print as 0.000 by its first digits: 2e−5; what cannot be is 0. */
 export function chance(p: number, digits = 3): string {
+  if (p === 0) return '0';
   return p > 0 && p < 5e-4 ? tick(Number(p.toPrecision(digits))) : fixed(p, 3);
 }
 

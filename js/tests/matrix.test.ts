@@ -227,16 +227,17 @@ async function lens(layers: number, kind: string) {
       kl: kind === 'lens' ? { $array: 'rank' } : null,
       kl_to: 'L7',
       rank: { $array: 'rank' },
-      target_probability: { $array: 'rank' },
+      target_probability: { $array: 'chances' },
       targets: { $array: 'targets' },
     },
     {
       positions: array(Int32Array.of(0, 1), [2]),
       values: cells([0.5, 0.75, 0.9, NaN], [2, 2]),
       top: array(Int32Array.of(0, 1, 1, 2, 2, 0, 0, 1).subarray(0, layers * 4), [layers, 2, 2]),
-      probabilities: cells([0.5, 0.25, 0.75, 0.125, 0.9, 0.1, NaN, NaN].slice(0, layers * 4), [layers, 2, 2]),
+      probabilities: cells([0.5, 1.87e-5, 0.75, 0, 0.9, 0.1, NaN, NaN].slice(0, layers * 4), [layers, 2, 2]),
       entropy: cells([1, 2, 3, 4], [2, 2]),
       rank: cells([1, 2, 3, 4], [2, 2]),
+      chances: cells([2.5e-7, 0, 0.9, 0], [2, 2]),
       targets: array(Int32Array.of(2, -1), [2]),
     },
   );
@@ -258,7 +259,7 @@ test('a lens has the top token of layer and position in each cell, and lists the
   expect(listed()).toEqual([]);
   map().focus();
   await userEvent.keyboard('{ArrowDown}');
-  expect(listed()).toEqual(['three 0.9000', '·one 0.1000']);
+  expect(listed()).toEqual(['three 0.900', '·one 0.100']);
   expect(root.querySelector('dl')!.textContent).toMatch(/rank of three\s*3/);
   await userEvent.keyboard('{Enter}');
   expect(written.at(-1)).toMatchObject({ positions: [0] });
@@ -298,12 +299,20 @@ test('what a reader has opened stays through updates, until one of them opens an
   expect(root.querySelector('figcaption')!.textContent).toBe('probability');
 });
 
+test('a small probability has its first digits, one of exactly 0 is 0', async () => {
+  await lens(1, 'predictions');
+  figure.receive({ positions: [0] });
+  await settled();
+  expect(listed()).toEqual(['·one 0.500', '·two 1.87e−5']);
+  expect(root.querySelector('dl')!.textContent).toMatch(/probability of three\s*2.5e−7/);
+});
+
 test('predictions have the tokens of a position one below the other', async () => {
   await lens(1, 'predictions');
   expect(texts()).toEqual(['·one', '·two', '·two', 'three']);
   figure.receive({ positions: [1] });
   await settled();
-  expect(listed()).toEqual(['·two 0.7500', 'three 0.1250']);
+  expect(listed()).toEqual(['·two 0.750', 'three 0']);
 });
 
 test('cells are square while there is room, never lower than a name where there is not', () => {

@@ -57,7 +57,7 @@ test('a probability that three decimals would print as 0.000 has its first digit
     '4.9e−4',
     '4.96e−4',
     '0.001',
-    '0.000',
+    '0',
   ]);
   expect([2.345e-5, 4.96e-4].map((p) => chance(p, 1))).toEqual(['2e−5', '5e−4']);
   expect(chance(NaN)).toBe('NaN');
