@@ -118,6 +118,18 @@ def test_nan_is_counted_and_left_out_of_orders():
     assert sent(layer["top"])[0].tolist() == [0, 3, 2, 1]
 
 
+def test_infinity_is_the_largest_and_left_out_of_other_statistics():
+    layer = np.array([[0, 1, np.nan, 2, np.nan], [5, -np.inf, np.inf, 4, np.nan], [9, 1, 3, np.nan, np.nan]])
+    signed, plain = _units.ranked(layer, True).scores, _units.ranked(layer, False).scores
+    np.testing.assert_array_equal(signed["max"], [9, np.inf, np.inf, 4, np.nan])
+    np.testing.assert_array_equal(plain["max"], [9, 1, np.inf, 4, np.nan])
+    np.testing.assert_array_equal(plain["mean"], [14 / 3, 1, 3, 3, np.nan])
+    np.testing.assert_array_equal(plain["variance"][1:], [0, 0, 1, np.nan])
+    assert _units.order_of(_units.ranked(layer, False), layer, "max", None, False).tolist() == [2, 0, 3, 1, 4]
+    nothing = np.full((2, 2), -np.inf)
+    assert _units.ranked(nothing, False).scores["max"].tolist() == [-np.inf] * 2
+
+
 def test_likeness_is_over_the_positions_at_which_both_have_a_number():
     given = np.vstack([[np.nan, 5, 1, 0], LAYER])  # what the first token has counts for nothing with N0
     given[1, 2] = np.inf

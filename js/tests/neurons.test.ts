@@ -446,17 +446,24 @@ test('a paragraph that is drawn in parts has the lines of one that is not, at an
   expect(blocks()).toHaveLength(1);
 });
 
-test('statistics of what is finite', () => {
+test('statistics: the largest may be infinite, the others are of what is finite', async () => {
   const found = statisticsOf(Float32Array.of(0, 4, NaN, 0, -Infinity), true);
   // mean 4/3; sparsity 1 − (4/3)² / (16/3) = 2/3; variance (16/9 + 64/9 + 16/9) / 3
   expect(found).toEqual({
-    max: 4,
+    max: Infinity,
     mean: 4 / 3,
     sparsity: expect.closeTo(2 / 3, 6),
     variance: expect.closeTo(32 / 9),
-    peak: 1,
+    peak: 4,
   });
-  expect(statisticsOf(Float32Array.of(NaN), true).peak).toBe(-1);
+  expect(statisticsOf(Float32Array.of(0, 4, -Infinity), false)).toMatchObject({ max: 4, mean: 2, peak: 1 });
+  expect(statisticsOf(Float32Array.of(NaN), true)).toMatchObject({ max: NaN, peak: -1 });
+  // As in tests/test_neurons.py.
+  const columns = [[0, 5, 9], [1, -Infinity, 1], [NaN, Infinity, 3], [2, 4, NaN], [NaN, NaN, NaN]];
+  const column = (id: number) => ({ values: Float32Array.from(columns[id]) });
+  expect(ordered([4, 3, 2, 1, 0], column, 'max', undefined, false)).toEqual([2, 0, 3, 1, 4]);
+  await mount({}, { given: [[[0, -Infinity, 1], ...COLUMNS[0].slice(1)], COLUMNS[1]], kept: [[0, 1, 2, 3], KEPT[1]] });
+  expect(readout()).toBe('L4N0 · −∞ at ·cat 1 · mean 0.5000 · sparsity 0.5000 · variance 0.2500');
 });
 
 test('order, likeness and names', () => {

@@ -166,9 +166,13 @@ class Ranked:
 
 
 def ranked(layer: np.ndarray, signed: bool) -> Ranked:
-    """Look a layer ``[position, unit]`` through; `signed` numbers count by their size."""
+    """Look a layer ``[position, unit]`` through; `signed` numbers count by their size.
+
+    NaN is left out of all scores; infinity counts as the largest number, and is left out of the other scores.
+    """
     top = _strongest(layer, signed)
     low, high = layer.min(0), layer.max(0)
+    largest = np.maximum(-low, high) if signed else high
     if np.isfinite(low).all() and np.isfinite(high).all():
         wide = layer.astype(np.float32, copy=False)  # sums of float16 would overflow
         sizes = np.abs(wide)
@@ -178,6 +182,7 @@ def ranked(layer: np.ndarray, signed: bool) -> Ranked:
         missing = int(np.isnan(layer).sum())
         known = np.isfinite(layer)
         count = known.sum(0)
+        largest = np.fmax.reduce(np.abs(layer) if signed else layer, axis=0)  # NaN where there is nothing else
         wide = np.where(known, layer, 0).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean, means, squares = wide.sum(0) / count, np.abs(wide).sum(0) / count, (wide * wide).sum(0) / count
@@ -186,7 +191,7 @@ def ranked(layer: np.ndarray, signed: bool) -> Ranked:
         high = np.where(count, np.where(known, layer, -np.inf).max(0), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         sparsity = 1 - means * means / squares
-    scores = {"max": np.maximum(-low, high) if signed else high, "mean": mean, "sparsity": sparsity}
+    scores = {"max": largest, "mean": mean, "sparsity": sparsity}
     ends = (0.0, 0.0) if np.isnan(low).all() else (float(np.nanmin(low)), float(np.nanmax(high)))
     return Ranked({**scores, "variance": variance}, *ends, missing, top, np.take_along_axis(layer, top, 1))
 

@@ -92,7 +92,8 @@ def neurons(
         title: Heads the picture; by default what `kind` says.
 
     NaN is hatched, counted in the foot and left out of what neurons are ordered by; numbers beyond the limits, infinity
-    among them, have the end's colour with a bar on top. All numbers arrive in the precision they have.
+    among them, have the end's colour with a bar on top. Infinity counts as the largest activation; mean, sparsity,
+    variance and correlation are of what is finite. All numbers arrive in the precision they have.
 
     Raises:
         TypeError: `tokens` is no list of strings, `activations` are no real numbers, `names` no strings.

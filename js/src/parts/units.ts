@@ -43,23 +43,23 @@ export interface Statistics {
   peak: number;
 }
 
-/** As `ranked` of mechviz/views/_units.py works them out, of what is finite. */
+/** As `ranked` of mechviz/views/_units.py works them out: the largest may be infinite, the others are of what is finite. */
 export function statisticsOf(values: Numbers, signed: boolean): Statistics {
   let [n, sum, sizes, squares, max, peak] = [0, 0, 0, 0, -Infinity, -1];
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
+    const size = signed ? Math.abs(value) : value;
+    if (size > max || (peak < 0 && size === max)) [max, peak] = [size, i];
     if (!Number.isFinite(value)) continue;
     n++;
     sum += value;
     sizes += Math.abs(value);
     squares += value * value;
-    const size = signed ? Math.abs(value) : value;
-    if (size > max) [max, peak] = [size, i];
   }
   const mean = sum / n;
   let apart = 0;
   for (const value of values) if (Number.isFinite(value)) apart += (value - mean) ** 2;
-  return { max: n ? max : NaN, mean, sparsity: 1 - sizes ** 2 / n / squares, variance: apart / n, peak };
+  return { max: peak < 0 ? NaN : max, mean, sparsity: 1 - sizes ** 2 / n / squares, variance: apart / n, peak };
 }
 
 /** Correlation over the positions at which both are finite; NaN where one of them is the same at all of these. */
@@ -89,7 +89,7 @@ export function ordered(
     return order === 'similar' ? NaN : statisticsOf(values, signed)[order];
   };
   const scores = new Map(ids.map((id) => [id, score(id)]));
-  const last = (value: number) => (Number.isNaN(value) ? -Infinity : value);
+  const last = (value: number) => (Number.isNaN(value) ? -Infinity : Math.max(value, -Number.MAX_VALUE));
   return [...ids].sort((a, b) => {
     const [x, y] = [last(scores.get(a)!), last(scores.get(b)!)];
     return x === y ? a - b : y - x;
