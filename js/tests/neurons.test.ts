@@ -206,8 +206,9 @@ test('orders: by a statistic, by the token, by likeness; a token that is picked 
   await settled();
   expect(names()).toEqual(['N1', 'N0', 'N2', 'N3']);
   await userEvent.click(root.querySelector('[data-i="1"]')!);
-  button(/^at/).click();
+  button(/^\|a\| at/).click();
   await settled();
+  expect(root.textContent).toContain('by |activation| at ·cat 1'); // N3 has −4 there
   expect(names()).toEqual(['N0', 'N3', 'N1', 'N2']);
   await userEvent.click(root.querySelector('[data-i="2"]')!);
   await settled();
@@ -285,6 +286,17 @@ test('a neuron that is typed is gone to; one that is none is marked', async () =
   await settled();
   expect(written.at(-1)).toMatchObject({ neurons: [1], layers: [7] });
   expect(readout()).toContain('L7N1 · 8 at ·cat');
+  // The next key is one of the view: nothing is typed.
+  await userEvent.keyboard('o');
+  await settled();
+  expect(input.value).toBe('');
+  expect(button(/^mean$/).ariaPressed).toBe('true');
+  await userEvent.keyboard('/x9{Escape}');
+  expect(root.activeElement).toBe(map());
+  expect(input.value).toBe('');
+  await userEvent.keyboard('o');
+  await settled();
+  expect(button(/^sparsity$/).ariaPressed).toBe('true');
 });
 
 test('live, what is not here is asked of the kernel, a page or a column at a time', async () => {
