@@ -338,8 +338,15 @@ test('a file says what it holds, and orders that', async () => {
   button(/^mean$/).click();
   await settled();
   expect(names()).toEqual(['N0', 'N3']);
+  expect(map().textContent).toContain('neuron: 2 kept of 4, by mean');
+  button(/^max/).click();
+  await settled();
+  expect(map().textContent).toContain('neuron: 2 of 4, by max |a|');
   figure.receive({ layers: [4], neurons: [1] });
   await settled();
+  expect(readout()).toBe('L4N1 · Not in this copy.');
+  expect(root.querySelector('h4')!.textContent).toBe('L4N1 Not in this copy.');
+  expect(button(/^like/)).toBeUndefined();
   expect(root.querySelector('.unit')!.textContent).toContain('Not in this copy.');
 });
 
@@ -358,6 +365,7 @@ test('a layer with none of the chosen neurons says so, and which have some', asy
   await settled();
   await settled();
   expect(readout()).toContain('L7N0');
+  expect(map().textContent).toContain('neuron: 2 chosen of 4, by max |a|');
   expect(names()).toEqual(['N0', 'N1']);
 });
 
@@ -471,7 +479,13 @@ test('statistics: the largest may be infinite, the others are of what is finite'
   expect(statisticsOf(Float32Array.of(0, 4, -Infinity), false)).toMatchObject({ max: 4, mean: 2, peak: 1 });
   expect(statisticsOf(Float32Array.of(NaN), true)).toMatchObject({ max: NaN, peak: -1 });
   // As in tests/test_neurons.py.
-  const columns = [[0, 5, 9], [1, -Infinity, 1], [NaN, Infinity, 3], [2, 4, NaN], [NaN, NaN, NaN]];
+  const columns = [
+    [0, 5, 9],
+    [1, -Infinity, 1],
+    [NaN, Infinity, 3],
+    [2, 4, NaN],
+    [NaN, NaN, NaN],
+  ];
   const column = (id: number) => ({ values: Float32Array.from(columns[id]) });
   expect(ordered([4, 3, 2, 1, 0], column, 'max', undefined, false)).toEqual([2, 0, 3, 1, 4]);
   await mount({}, { given: [[[0, -Infinity, 1], ...COLUMNS[0].slice(1)], COLUMNS[1]], kept: [[0, 1, 2, 3], KEPT[1]] });

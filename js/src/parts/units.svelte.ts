@@ -91,6 +91,14 @@ export class Units {
     return undefined;
   }
 
+  /** Whether this copy of a figure does not hold the numbers of a unit: nothing more comes. */
+  lacks({ layer, id }: Unit): boolean {
+    if (this.#asked().figure.live) return false;
+    const parts = this.#asked().layers[layer].parts.map(({ ids }) => ids);
+    const here = (ids: Part) => arrayOf(ids)?.data.includes(id as never);
+    return !parts.some(here) && parts.every((ids) => arrayOf(ids) || isAbsent(ids));
+  }
+
   /** The strongest units of a position in the whole layer. */
   strongest(position: number): { id: number; value: number }[] {
     const [ids, values] = [arrayOf(this.#layer.top), arrayOf(this.#layer.top_values)];
