@@ -427,6 +427,16 @@ test('one that has a name keeps its number in sight', async () => {
   expect(peak.scrollWidth).toBeLessThanOrEqual(peak.clientWidth);
 });
 
+test('long names that begin alike are told apart in the list as on the map', async () => {
+  const all = [0, 1, 2, 3].map((i) => `tokens in the context of giving and of receiving ${'abcd'[i]}${i}`);
+  await mount({ names: all });
+  await vi.waitFor(() => expect(listed()).toHaveLength(2));
+  const shown = [...root.querySelectorAll('table button')].map((button) => button.textContent);
+  expect(shown).toEqual(['tokens …iving d3', 'tokens …iving b1']);
+  for (const button of root.querySelectorAll('table button'))
+    expect(button.scrollWidth).toBeLessThanOrEqual(button.clientWidth);
+});
+
 test('a paragraph that is drawn in parts has the lines of one that is not, at any width; on paper it is one', async () => {
   const text = Array.from({ length: 450 }, (_, i) => ` t${i}`);
   const none = text.map(() => false);

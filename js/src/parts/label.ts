@@ -58,7 +58,8 @@ function columns(text: string): number {
   return [...text].reduce((sum, c) => sum + (WIDE.test(c) ? 2 : 1), 0);
 }
 
-function cut(text: string, room: number, ends: boolean): string {
+/** A text cut to `room` columns with an ellipsis; with `ends` in its middle. */
+export function cut(text: string, room: number, ends: boolean): string {
   if (columns(text) <= room) return text;
   const parts = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
   const kept = (parts: string[], room: number) => {
