@@ -86,6 +86,17 @@ def to_numpy(x: Any, *, name: str) -> np.ndarray:
     return array
 
 
+def check_integers(array: np.ndarray, *, name: str) -> np.ndarray:
+    """The same array, or a ValueError where it holds integers that the numbers of a browser, float64, would change."""
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
+        low, high = int(array.min()), int(array.max())
+        if max(-low, high) > 2**53:
+            raise ValueError(
+                f"integers beyond 2**53 cannot be shown exactly in a browser; {name} has {low} … {high}: pass floats"
+            )
+    return array
+
+
 def check_shape(array: np.ndarray, expected: Sequence[int | str], *, name: str) -> None:
     """Raise a ValueError unless `array` has the expected shape; a string in `expected` fits any length.
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mechviz.arrays import check_integers
+
 Precision = Literal["auto", "exact", "float32", "float16", "sqrt8"]
 Layout = Literal["dense", "lower"]
 PRECISIONS = ("auto", "exact", "float32", "float16", "sqrt8")
@@ -203,6 +205,5 @@ def _browser_dtype(array: np.ndarray) -> np.ndarray:
         low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
         if low >= -(2**31) and high < 2**31:
             return array.astype(np.int32)
-        if max(-low, high) > 2**53:
-            raise ValueError(f"integers beyond 2**53 cannot be shown exactly in a browser; got {low} … {high}")
+        check_integers(array, name="an array")
     return array.astype(np.float64)

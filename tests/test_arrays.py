@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+import mechviz as mv
 from mechviz.arrays import Quantity, check_shape, quantity_of, to_numpy
 
 
@@ -87,3 +89,29 @@ def test_check_shape():
     check_shape(np.zeros((3, 2)), ("position", 2), name="values")
     with pytest.raises(ValueError, match=r"values must have shape \(12,\); got \(3, 2\)"):
         check_shape(np.zeros((3, 2)), (12,), name="values")
+
+
+BIG = np.array([2**53 + 1, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("values", lambda x: mv.tokens(["a", "b", "c"], x)),
+        ("compare", lambda x: mv.tokens(["a", "b", "c"], [1, 2, 3], compare=x)),
+        ("values['a']", lambda x: mv.tokens(["a", "b", "c"], {"a": x})),
+        ("activations", lambda x: mv.neurons(["a", "b", "c"], x[:, None])),
+        ("activations", lambda x: mv.neurons(["a", "b", "c"], np.stack([0 * x, x])[:, :, None])),
+        ("gate", lambda x: mv.neurons(["a", "b", "c"], x[:, None] / 2, gate=x[:, None], up=x[:, None])),
+        ("values", lambda x: mv.heatmap(x[None])),
+        ("y", lambda x: mv.lines(x)),
+        ("x", lambda x: mv.scatter(x, x / 2)),
+        ("color", lambda x: mv.scatter(x / 2, x / 2, color=x)),
+        ("values", lambda x: mv.bars(x)),
+    ],
+)
+def test_integers_that_a_browser_would_change_are_refused_at_once(name, view):
+    said = f"integers beyond 2**53 cannot be shown exactly in a browser; {name} has 1 … 9007199254740993: pass floats"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        view(BIG)
+    view(BIG - 1)

@@ -51,6 +51,12 @@ def test_a_small_layer_arrives_whole_and_bit_for_bit(dtype):
     assert not any(part["values"].lazy for part in layer["parts"])
 
 
+def test_large_integers_keep_every_digit():
+    given = LAYER.astype(np.int64) + 2**52
+    ids, values = columns(props(mv.neurons(WORDS, given))["layers"][0])
+    assert np.array_equal(values.astype(np.int64), given[:, ids].T)
+
+
 @pytest.mark.parametrize(
     ("order", "ids"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 
 from mechviz import sites, wire
 from mechviz._visible import prose
-from mechviz.arrays import quantity_of, to_numpy
+from mechviz.arrays import check_integers, quantity_of, to_numpy
 from mechviz.text import Tokens, visible
 
 Log = Literal["x", "y", "xy"]
@@ -152,7 +152,7 @@ def _range(count: int) -> np.ndarray:
 
 def numbers(values: Any, *, name: str) -> np.ndarray:
     """A copy of the numbers (a buffer that is filled again would change the picture); bools count as 0 and 1."""
-    array = to_numpy(values, name=name)
+    array = check_integers(to_numpy(values, name=name), name=name)
     if not array.size:
         raise ValueError(f"{name} must hold at least one number; got shape {array.shape}")
     return array.astype(np.uint8) if array.dtype.kind == "b" else array.copy()

@@ -11,7 +11,7 @@ import numpy as np
 
 from mechviz import wire
 from mechviz._visible import prose
-from mechviz.arrays import Quantity, Scale
+from mechviz.arrays import Quantity, Scale, check_integers
 from mechviz.selection import AXES
 from mechviz.text import Tokens, visible
 from mechviz.views._chart import Points, points_of
@@ -165,12 +165,7 @@ def check_size(values: np.ndarray, precision: wire.Precision, *, name: str) -> w
         # float64 arrives as it is while that is small; the numbers of larger ones say their error.
         small = values.dtype.itemsize * values.size <= wire.MB
         precision = "exact" if small or not is_float else wire.choose(values.size * 4, probabilities=unit)
-    if values.dtype.itemsize == 8 and not is_float:
-        low, high = int(values.min()), int(values.max())
-        if max(-low, high) > 1 << 53:
-            raise ValueError(
-                f"integers beyond 2**53 cannot be shown exactly in a browser; {name} has {low} … {high}: pass floats"
-            )
+    check_integers(values, name=name)
     each = {"sqrt8": 1, "float16": 2, "float32": 4}.get(precision, values.dtype.itemsize)
     if values.size * each > MOST_BYTES:
         raise ValueError(

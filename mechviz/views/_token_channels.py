@@ -11,7 +11,7 @@ import numpy as np
 
 from mechviz import wire
 from mechviz._visible import prose
-from mechviz.arrays import Quantity, Scale, quantity_of, to_numpy
+from mechviz.arrays import Quantity, Scale, check_integers, quantity_of, to_numpy
 from mechviz.views._quantity import check_symmetric, named
 from mechviz.views._token_texts import Texts
 
@@ -221,7 +221,7 @@ def _numbers(values: Any, texts: Texts, name: str) -> tuple[np.ndarray, Quantity
 
 def _of_one(values: Any, n: int, name: str) -> np.ndarray:
     """The values of one text, or an error that says what may have been meant."""
-    numbers = to_numpy(values, name=name)
+    numbers = check_integers(to_numpy(values, name=name), name=name)
     if numbers.shape == (n,):
         return numbers.copy()  # a buffer that is filled again would change what the scale was made for
     hint = ""

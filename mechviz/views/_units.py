@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mechviz._layered import Layered
-from mechviz.arrays import to_numpy
+from mechviz.arrays import check_integers, to_numpy
 from mechviz.sites import Neuron, parse
 
 Order = Literal["max", "mean", "sparsity", "variance", "index"]
@@ -89,9 +89,11 @@ class Layers:
         with self._lock:
             if i not in self._held:
                 place = self._places[i]
-                array = to_numpy(self._given[place], name=f"{self.name}[{place}]")
+                name = f"{self.name}[{place}]"
+                array = check_integers(to_numpy(self._given[place], name=name), name=name)
                 self._check(array.shape, place)
-                self._held[i] = array if array.dtype.kind == "f" else array.astype(np.float32)
+                # Integers as floats that hold them.
+                self._held[i] = array if array.dtype.kind == "f" else array.astype(np.result_type(array, np.float32))
             self._held.move_to_end(i)
             while len(self._held) > _HELD:
                 self._held.popitem(last=False)
@@ -129,8 +131,11 @@ def _stacked(given: Any, name: str) -> tuple[Sequence[Any], bool]:
 
 def _own(layer: Any, name: str, layers: int) -> Any:
     """A small array as a copy, since a buffer that is filled again would change the picture; a large one as it is."""
-    size = layers * layer.shape[0] * layer.shape[1] * 4
-    return to_numpy(layer, name=name).copy() if size <= _COPIED else layer
+    small = layers * layer.shape[0] * layer.shape[1] * 4 <= _COPIED
+    if not (small or isinstance(layer, np.ndarray)):
+        return layer
+    array = check_integers(to_numpy(layer, name=name), name=name)
+    return array.copy() if small else array
 
 
 def _indices(given: Any, name: str) -> list[int]:

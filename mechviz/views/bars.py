@@ -52,7 +52,8 @@ def bars(
     Raises:
         TypeError: an argument holds no real numbers, `labels` are no strings, `points` is none of the above, `band` is
             no pair.
-        ValueError: there are no values, shapes or counts do not fit, low is above high, or a site is none.
+        ValueError: there are no values, shapes or counts do not fit, low is above high, a site is none, or integers lie
+            beyond 2**53.
 
     Example:
         >>> mv.bars([1.2, -0.4], points=["L0.attn", "L0.mlp"], y_label="logit")

@@ -63,7 +63,8 @@ def lines(
         TypeError: an argument holds no real numbers, `band` is no pair, `names` or `labels` are no strings, `points` or
             `sites` are none of the above.
         ValueError: there are no numbers, `y` has another number of axes, `x` does not ascend, shapes or counts do not
-            fit, low is above high, a site is none, or `log` or limits do not fit.
+            fit, low is above high, a site is none, or `log` or limits do not fit;
+            integers lie beyond 2**53.
 
     Example:
         >>> mv.lines([[3.2, 2.1, 1.7], [3.1, 2.4, 2.0]], names=["seed 0", "seed 1"], points="steps")

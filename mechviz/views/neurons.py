@@ -98,7 +98,7 @@ def neurons(
     Raises:
         TypeError: `tokens` is no list of strings, `activations` are no real numbers, `names` no strings.
         ValueError: shapes do not fit each other or `tokens`; `layers`, `layer`, `neurons`, `order`, `kind`, `scale` or
-            `limits` is none of what it may be.
+            `limits` is none of what it may be; integers lie beyond 2**53.
 
     Paper: Treves and Rolls 1991, "What determines the capacity of autoassociative memories in the brain?" (sparsity).
 

@@ -9,7 +9,7 @@ import numpy as np
 from mechviz import wire
 from mechviz._chart_still import Marks, chart_still
 from mechviz._visible import prose
-from mechviz.arrays import Scale, quantity_of, to_numpy
+from mechviz.arrays import Scale, check_integers, quantity_of, to_numpy
 from mechviz.view import View, display
 from mechviz.views._chart import Log, Points, axis, check_log, numbers, points_of
 from mechviz.views._quantity import check_symmetric, named
@@ -69,7 +69,7 @@ def scatter(
         TypeError: an argument holds no real numbers, `points` is none of the above, `labels` are no strings, a limit is
             no number.
         ValueError: there are no points, shapes or counts do not fit, a site is none, or `log`, `scale` or limits do not
-            fit.
+            fit; integers lie beyond 2**53.
 
     Example:
         >>> mv.scatter([0.1, 0.9], [0.8, 0.2], points=["L0H0", "L0H1"], x_label="entropy, nats", y_label="score")
@@ -130,7 +130,7 @@ def _color(
         raise TypeError(f"color must be a group or a number for each point; got {color!r}")
     if _are_groups(color):
         return _groups([str(item) for item in np.asarray(color, dtype=object).ravel()], shape), None
-    values = to_numpy(color, name="color")
+    values = check_integers(to_numpy(color, name="color"), name="color")
     if values.shape != shape:
         raise ValueError(f"color must have the shape of x and y, {shape}; got {values.shape}")
     quantity = named(quantity_of(color), label, None, scale, limits)

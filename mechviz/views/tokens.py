@@ -99,7 +99,7 @@ def tokens(
         TypeError: `tokens` is no list of strings (a single string, or the arguments are swapped), `values` are not
             real numbers, or `limits` are no numbers.
         ValueError: there are no tokens, `values`, `compare`, `top`, `spans`, `names` or `texts` do not fit them, or
-            `scale`, `limits`, `merge` or `align` is none of the above.
+            `scale`, `limits`, `merge` or `align` is none of the above; integers lie beyond 2**53.
 
     Example:
         >>> mv.tokens(["The", " cat", " sat"], [2.3, 0.4, 1.1], name="loss", unit="nats", scale="ember")
