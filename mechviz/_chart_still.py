@@ -165,7 +165,8 @@ class _Drawing:
         palette, count, shade = _categories(), self.marks.y.size, self.marks.shade
         if shade is not None:
             low, high = shade["scale"]["limits"]
-            place = np.clip((shade["values"].astype(np.float64) - low) / (high - low), 0, 1)
+            half = shade["values"].astype(np.float64) / 2  # of halves the difference is finite
+            place = np.clip((half - low / 2) / (high / 2 - low / 2), 0, 1)
             index = np.round(np.where(np.isnan(place), 0, place) * 255).astype(int)
             return np.where(np.isnan(place)[:, None], np.array(_GREY, np.uint8), ramp(shade["scale"]["ramp"])[index])
         group = np.zeros(count, int) if self.marks.group is None else np.minimum(self.marks.group, 5).astype(int)

@@ -40,7 +40,7 @@ def matrix_still(matrix: np.ndarray, quantity: Quantity, title: str, said: str) 
     signed = quantity.scale == "signed"
     cells = pooled(matrix, (_HIGH, _WIDE), signed=signed).astype(np.float64)
     low, high = quantity.limits or (0.0, 1.0)
-    place = np.clip((cells - low) / (high - low), 0, 1)
+    place = np.clip((cells / 2 - low / 2) / (high / 2 - low / 2), 0, 1)  # halves, whose difference is finite
     missing = np.isnan(place)
     colors = ramp(quantity.scale or "ink")[np.round(np.where(missing, 0, place) * 255).astype(np.uint8)]
     colors[missing] = _HATCH

@@ -49,7 +49,8 @@ def text_still(
         palette = _styles(ramp_name)
         low, high = limits
         with np.errstate(invalid="ignore"):
-            places = np.clip((values[:n].astype(np.float64) - low) / (high - low), 0, 1) * 255
+            # Halves, whose difference is finite.
+            places = np.clip((values[:n].astype(np.float64) / 2 - low / 2) / (high / 2 - low / 2), 0, 1) * 255
         styles = ["" if math.isnan(place) else palette[round(place)] for place in places.tolist()]
         swatches = "".join(f'<span style="{palette[k]}">&nbsp;&nbsp;</span>' for k in range(0, 256, 17))
         label = ", ".join(filter(None, (quantity.name, quantity.unit)))

@@ -249,3 +249,14 @@ def test_rows_columns_and_peaks_are_the_numbers_themselves():
     assert ask(view, "peak", rows=[50, 60], cols=[60, 70]) == {"query": 50 + query, "key": 60 + key}
     values[52, 61], values[55, 65] = np.nan, -20  # NaN is what a cell shows
     assert ask(mv.heatmap(values, precision="exact"), "peak", rows=[50, 60], cols=[60, 70]) == {"query": 52, "key": 61}
+
+
+@pytest.mark.filterwarnings("error")
+def test_stills_of_numbers_as_far_apart_as_they_reach_have_the_colours_of_small_ones():
+    values = np.array([-1.5, 0, 1.0])
+
+    def colours(view):
+        return re.findall(r'src="[^"]*"|background[^;"]*', view.still())
+
+    for view in (lambda x: mv.heatmap(x[None]), lambda x: mv.tokens(["a", "b", "c"], x)):
+        assert colours(view(1e308 * values)) == colours(view(values))

@@ -18,10 +18,16 @@ export function position(scale: Scale, value: number): number {
   const [low, high] = scale.limits;
   if (Number.isNaN(value)) return NaN;
   if (high === low) return scale.ramp === 'signed' ? 0.5 : value > high ? 2 : value < low ? -1 : 0;
-  const t = (value - low) / (high - low);
+  const part = partOf(scale);
+  const t = (value * part - low * part) / (high * part - low * part);
   if (!scale.curve || scale.curve === 'linear') return t;
   // A signed scale is bent on both arms alike: its centre stays zero.
   return scale.ramp === 'signed' ? (bend(scale.curve, 2 * t - 1) + 1) / 2 : bend(scale.curve, t);
+}
+
+/** Of limits so far apart that their distance is infinite, halves are worked with. */
+function partOf({ limits: [low, high] }: Scale): number {
+  return high - low < Infinity ? 1 : 0.5;
 }
 
 function bend(curve: Curve, t: number): number {
@@ -33,8 +39,9 @@ function bend(curve: Curve, t: number): number {
 export function positions(scale: Scale): (value: number) => number {
   const [low, high] = scale.limits;
   if (high === low || (scale.curve && scale.curve !== 'linear')) return (value) => position(scale, value);
-  const width = high - low;
-  return (value) => (value - low) / width;
+  const part = partOf(scale);
+  const [from, width] = [low * part, high * part - low * part];
+  return (value) => (value * part - from) / width;
 }
 
 /** The limits, with what rounding explains: a number between them is neither above nor below the scale. */
@@ -54,6 +61,7 @@ export function ticks(scale: Scale): number[] {
   const [low, high] = scale.limits;
   if (!(high > low)) return [low];
   if (scale.ramp === 'signed') return [low, 0, high];
+  if (partOf(scale) < 1) return ticks({ ...scale, limits: [low / 2, high / 2] }).map((tick) => 2 * tick);
   const shares = { linear: null, sqrt: [0, 0.1, 0.5, 1], log: [10 ** -DECADES, 0.01, 0.1, 1] }[scale.curve ?? 'linear'];
   if (shares) return shares.map((share) => low + share * (high - low));
   const power = 10 ** Math.floor(Math.log10((high - low) / 3));

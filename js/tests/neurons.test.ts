@@ -526,6 +526,9 @@ test('order, likeness and names', () => {
 });
 
 test('bars of a chart are the ones furthest from zero', () => {
+  expect(bars(Float64Array.of(1.7e308, -1.7e308), [-1.7e308, 1.7e308], 100, 40)).toEqual(
+    bars(Float64Array.of(1, -1), [-1, 1], 100, 40),
+  );
   // Six positions on three pixels are three bars; 4 of −2 … 4 over 60 px is 40 up from a zero at 40.
   const found = bars(Float32Array.of(1, 4, 0, -2, 0, 0), [-2, 4], 3, 60);
   expect(found).toEqual({ above: 'M0 40v-40h1V40z', below: 'M1 40v20h1V40z', zero: 40, per: 2 });

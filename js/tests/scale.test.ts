@@ -12,6 +12,22 @@ test('a value lies between the limits as a share', () => {
   expect(position(ink, Infinity)).toBe(Infinity);
 });
 
+test('limits may be as far apart as numbers reach', () => {
+  const [most, half] = [2 ** 1023, 2 ** 1022];
+  for (const ramp of ['ink', 'signed'] as const) {
+    for (const curve of [undefined, 'sqrt'] as const) {
+      const scale: Scale = { ramp, limits: [-most, most], curve };
+      const values = [-most, 0, half, most, Infinity];
+      expect(values.map(positions(scale))).toEqual(values.map((v) => position(scale, v)));
+      if (!curve) expect(values.map((v) => position(scale, v))).toEqual([0, 0.5, 0.75, 1, Infinity]);
+      const marks = ticks(scale);
+      expect(marks.every(Number.isFinite), String(marks)).toBe(true);
+      expect([marks[0], marks.at(-1)]).toEqual([-most, most]);
+    }
+  }
+  expect(ticks({ ramp: 'ink', limits: [-1e308, 1e308] })).toEqual([-1e308, 0, 1e308]);
+});
+
 test('a scale of no width shows its value as nothing, and what differs as beyond', () => {
   const flat: Scale = { ramp: 'ink', limits: [1, 1] };
   expect(position(flat, 1)).toBe(0);
@@ -64,6 +80,7 @@ test('positions of very many numbers are those of one', () => {
       [-2, 2],
       [3, 3],
       [0, 0.05],
+      [-1.7e308, 1.7e308],
     ] as [number, number][]) {
       const scale: Scale = { ramp: limits[0] < 0 ? 'signed' : 'ink', limits, curve };
       const [at, [least, most]] = [positions(scale), within(scale)];

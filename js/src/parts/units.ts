@@ -128,12 +128,15 @@ export function unitOf(
 export function bars(values: Numbers, [low, high]: readonly [number, number], width: number, height: number) {
   const per = Math.ceil(values.length / Math.max(1, width));
   const pitch = width / Math.ceil(values.length / per);
-  const zero = (height * high) / (high - low);
+  // Shares of the larger of the two: the difference of large numbers may be infinite.
+  const most = Math.max(high, -low);
+  const [top, bottom] = [high / most, low / most];
+  const zero = (height * top) / (top - bottom);
   const paths = { above: '', below: '', zero, per };
   for (let k = 0; k * per < values.length; k++) {
     let value = 0;
     for (const one of values.subarray(k * per, (k + 1) * per)) if (Math.abs(one) > Math.abs(value)) value = one;
-    const size = (Math.max(low, Math.min(high, value)) / (high - low)) * height;
+    const size = (Math.max(bottom, Math.min(top, value / most)) / (top - bottom)) * height;
     if (size)
       paths[size > 0 ? 'above' : 'below'] += `M${k * pitch} ${zero}v${-size}h${pitch > 3 ? pitch - 1 : pitch}V${zero}z`;
   }
