@@ -217,6 +217,16 @@ test('the key w merges words, then the given spans, and says so; a word is point
   expect(root.textContent).not.toContain('sum of');
 });
 
+test('a merged word is spelled without the marks of its parts', async () => {
+  await show([' un', 'bel', 'ie', '\u0301', 'va'], [1, 1, 1, 1, 1], {
+    merged: 'words',
+    merge: 'sum',
+    tokens: { label: ['·un', '##bel', '##ie', '◌\u0301', '##va'] },
+  });
+  await userEvent.hover(token(1));
+  expect(card()).toMatch(/^·unbelie\u0301va position 1 · 5 tokens/);
+});
+
 test('a merged word that holds bytes of a character is spelled as it is read', async () => {
   await show([' caf', 'é', '', '.'], [1, 1, 1, 1], {
     merged: 'words',

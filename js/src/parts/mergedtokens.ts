@@ -70,7 +70,7 @@ function unit(tokens: TokensJson, from: number, to: number, name?: string) {
 }
 
 /** As Python labels one token (`Tokens.label`), which has escaped everything else that cannot be seen. */
-function labelled(text: string): string {
+export function labelled(text: string): string {
   return text.replace(/^ /, '·').replaceAll('\n', '↵').replaceAll('\t', '⇥');
 }
 
