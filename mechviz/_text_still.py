@@ -60,13 +60,18 @@ def text_still(
     heads = dict(zip(texts["starts"], texts["labels"], strict=True)) if texts else {}
     spans = "".join(
         (f"{'<br>' * (k > 0)}<b>{escape(heads[k])}</b> " if k in heads else "")
-        + f'<span style="{style}">{_prose(shown or label)}</span>'
+        + f'<span style="{style}">{_prose(_based(shown or label, label))}</span>'
         + ("<br>" if shown.endswith("\n") else "")
         for k, (style, shown, label) in enumerate(zip(styles, text.shown[:n], text.label[:n], strict=True))
     )
     more = f"<div>… {len(text) - n:,} more tokens</div>" if len(text) > n else ""
     head = f"<div><b>{escape(prose(title))}</b></div>{legend}"
     return f'{head}<div style="font-family:monospace;white-space:pre-wrap;line-height:1.8">{spans}</div>{more}'
+
+
+def _based(shown: str, label: str) -> str:
+    """On the dotted circle of its label, where a text begins with a mark that would sit on the token before."""
+    return f"◌{shown}" if label.startswith("◌") and not shown.startswith("◌") else shown
 
 
 def _prose(shown: str) -> str:

@@ -350,3 +350,8 @@ def test_example_shows_what_the_view_can_do():
     names = [top["names"][k] for k in top["top"].numbers()[at]]
     p = dict(zip(names, top["probabilities"].numbers()[at], strict=True))[found["tokens"]["label"][at]]
     assert p == pytest.approx(math.exp(-found["values"].numbers()[at]), rel=1e-6)
+
+
+def test_a_still_has_a_mark_that_begins_a_token_on_a_dotted_circle():
+    still = mv.tokens(["e", "\u0301", "\u064e", "e\u0301", "◌\u0301"], [1, 2, 3, 4, 5]).still()
+    assert re.findall(r">([^<>]*)</span>", still)[-5:] == ["e", "◌\u0301", "◌\u064e", "e\u0301", "◌\u0301"]

@@ -25,6 +25,15 @@ test('white space is seen: a space alone, newlines, tabs; a leading space is a s
   expect(shown(words(['a', ' b', ' ', '   ', '\t', '\n', 'c']))).toEqual(['a', ' b', '·', '···', '⇥\t', '↵', 'c']);
 });
 
+test('a combining mark that begins a token stands on a dotted circle', () => {
+  const text = ['e', '\u0301', '\u064e\u0651', 'e\u0301', ' \u0301', '\u20e3', '\ufe0f'];
+  const found = ['e', '◌\u0301', '◌\u064e\u0651', 'e\u0301', ' \u0301', '◌\u20e3', '\ufe0f'];
+  expect(shown(words(text))).toEqual(found);
+  // One that is split over tokens, too.
+  const split = words(['\u0301', ''], { group: [0, 0], piece: ['CC', '81'] });
+  expect(cells(split)[0]).toMatchObject({ text: '', glyph: '◌\u0301' });
+});
+
 test('marks turn every space into a dot', () => {
   expect(shown(words([' b', ' c d ']), true)).toEqual(['·b', '·c·d·']);
 });

@@ -217,8 +217,12 @@ function* cellsOf(tokens: TokensJson, marks: boolean): Generator<Cell> {
   }
 }
 
-/** Python has escaped what is invisible; what remains is white space: a space alone, newlines, tabs. */
+/**
+ * Python has escaped what is invisible; what remains is white space: a space alone, newlines, tabs. A combining mark with
+ * nothing before it stands on a dotted circle, as in labels.
+ */
 function visible(text: string, marks: boolean): string {
+  if (/^(?![\ufe00-\ufe0f])\p{M}/u.test(text)) text = `◌${text}`;
   const spaces = marks || /^ +$/.test(text) ? text.replaceAll(' ', '·') : text;
   return spaces.replaceAll('\n', '↵\n').replaceAll('\t', '⇥\t');
 }
