@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ _SCAN_SECONDS = 0.03  # of runs between two looks at what the reader has asked f
 _SCAN_BYTES = 16 << 20  # of thumbnails in a browser's memory; where they are more, a click asks for those of its run
 _QUOTED = 64  # characters of another text that are shown
 _SLOW_SECONDS = 3.0  # a scan that takes longer is begun by the reader
+_numbers = count(1)  # of desks: runs of one are not shown in the picture of another
 
 
 @display
@@ -148,7 +150,7 @@ class _Desk:
     """What the browser is given of the runs."""
 
     def __init__(self, runs: Runs, kinds: Sequence[str], edit: str | None) -> None:
-        self.runs, self.kinds = runs, kinds
+        self.runs, self.kinds, self.number = runs, kinds, next(_numbers)
         self.first = [] if edit is None else [(edit, "zero")]
         self.places = [(site, mode) for mode in kinds for site in runs.sites()]
 
@@ -159,6 +161,7 @@ class _Desk:
         label = dict(zip(sorted({runs.token, runs.minus or 0}), names, strict=True))
         references = ["this text" if t is runs.trace else _quoted(t) for t in runs.references]
         return {
+            "desk": self.number,
             "tokens": runs.tokens.to_props(),
             "layers": [[layer, len(runs.clean.patterns[layer])] for layer in layers],
             "n_layers": len(runs.layers),
@@ -205,7 +208,7 @@ class _Desk:
             raise ValueError(f"position must be one of {len(self.runs.trace)} tokens; got {position}")
         found = self.runs.next([str(site) for site in asked["sites"]], str(asked["mode"]), position)
         names, place = names_of(self.runs.model.tokenizer, found.ids)
-        return {"next": [names[i] for i in place[0]]}, [np.exp(found.bars[0]).astype(np.float32)]
+        return {"desk": self.number, "next": [names[i] for i in place[0]]}, [np.exp(found.bars[0]).astype(np.float32)]
 
     def saved(self, twin: bool) -> dict[str, Any]:
         """The table of a file: everything; of a twin, which is made at every display, what can be run in a moment."""
@@ -218,12 +221,13 @@ class _Desk:
             self.runs.run([place[0]], place[1])
             places.append(place)
         clean = self._packed([replace(self.runs.clean, took=0.0)], [""])
-        return {"table": self.table(places), "clean": clean, "slow": False, "seconds": 0.0}
+        # Equal pictures are equal files.
+        return {"table": self.table(places), "clean": clean, "desk": 0, "slow": False, "seconds": 0.0}
 
     def table(self, places: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
         if not places:
             return None
-        # Equal pictures are equal files: how long a run took is not part of it.
+        # How long a run took is not part of a picture either.
         made = [replace(self.runs.run([site], mode), took=0.0) for site, mode in places]
         return self._packed(made, [_key([site], mode) for site, mode in places])
 
@@ -236,7 +240,10 @@ class _Desk:
         arrays = [packed[name].numbers() for name in ("numbers", "bars", "loss")]
         thumbs = [one.numbers() for one in packed["patterns"] if one is not None]
         own = [one is not None for one in packed["patterns"]]
-        return {"entries": packed["entries"], "patterns": own, "whole": patterns}, [*arrays, *thumbs]
+        return {"desk": self.number, "entries": packed["entries"], "patterns": own, "whole": patterns}, [
+            *arrays,
+            *thumbs,
+        ]
 
     def _packed(
         self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True, ahead: bool = True

@@ -105,6 +105,18 @@ def test_several_sites_at_once(model, view):
     assert (entry["key"], entry["label"]) == ("L2H0+L1H1 zero", "L2H0 + L1H1 → zero")
 
 
+def test_an_answer_says_of_which_text_it_is(model):
+    """The browser drops one that was asked before an update, or is answered after it."""
+    view = mv.bench(model, TEXT, token=" Mary", neurons=0, table=["zero"])
+    before = view.flat()[1]["0"][1]["desk"]
+    view.update(text=OTHER)
+    desk = view.flat()[1]["0"][1]["desk"]
+    asked = [("run", {"sites": ["L2H0"], "mode": "zero"}), ("scan", {"from": 0})]
+    asked.append(("next", {"sites": [], "mode": "zero", "position": 3}))
+    assert [view.answer("0", *one)[0]["desk"] for one in asked] == [desk] * 3
+    assert desk != before
+
+
 def test_the_model_is_as_it_was(model):
     inputs = torch.tensor([model.trace(TEXT).tokens.ids])
     with torch.no_grad():

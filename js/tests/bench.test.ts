@@ -98,15 +98,17 @@ async function show(ask: Backend['ask'] | undefined, more: object = {}, given: R
   };
   const headers = Object.fromEntries(Object.keys(arrays).map((id) => [id, {}]));
   abort = new AbortController();
-  const json = {
-    layout: { kind: 'view', id: '0' },
-    views: { '0': { kind: 'bench', props } },
-    arrays: headers,
-    selection: {},
-  };
+  const jsonOf = (other: object) =>
+    ({
+      layout: { kind: 'view', id: '0' },
+      views: { '0': { kind: 'bench', props: { ...props, ...other } } },
+      arrays: headers,
+      selection: {},
+    }) as unknown as FigureJson;
   const backend: Backend = { live: Boolean(ask), load: async (id) => arrays[id as keyof typeof arrays], ask };
-  figure = await mountFigure(document.body, json as unknown as FigureJson, backend, abort.signal);
+  figure = await mountFigure(document.body, jsonOf({}), backend, abort.signal);
   root = figure.host.shadowRoot!;
+  return { update: (other: object) => figure.update(jsonOf(other)) };
 }
 
 const badge = () => root.querySelector('h3 .edit')?.textContent;
@@ -169,7 +171,7 @@ function kernel() {
     sites: string[];
     mode: string;
     how: unknown;
-    answer(thumbs?: NdArray[]): void;
+    answer(thumbs?: NdArray[], desk?: number): void;
     fail(message: string): void;
   }[] = [];
   const ask = (_view: string, name: string, args: unknown, how?: unknown) =>
@@ -183,9 +185,9 @@ function kernel() {
         sites,
         mode,
         how,
-        answer: (thumbs = []) =>
+        answer: (thumbs = [], desk = undefined) =>
           resolve({
-            value: { entries: [entry(key)], patterns: [thumbs.length > 0], whole: true },
+            value: { desk, entries: [entry(key)], patterns: [thumbs.length > 0], whole: true },
             arrays: [...found, ...thumbs],
           }),
         fail: (message) => reject(new Error(message)),
@@ -347,6 +349,102 @@ test('live, a press whose run fails after something else was clicked is forgotte
   asked[1].answer();
   await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
   expect(root.querySelector('[role=alert]')).toBeNull();
+});
+
+const pause = () => new Promise((done) => setTimeout(done, 30));
+
+test('another text: its runs are its own, what was changed is run for it once, and what comes late of the old is dropped', async () => {
+  const { asked, ask } = kernel();
+  const { update } = await show(ask, { desk: 1 });
+  head('L0H0').click();
+  asked[0].answer([], 1);
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  head('L0H1').click();
+  expect(asked).toHaveLength(2);
+
+  await update({ desk: 2 });
+  await tick();
+  expect([badge(), big()]).toEqual([undefined, '4.00 undo']); // not the run of the old text
+  expect(root.querySelectorAll('button.edit')).toHaveLength(0);
+  expect(asked.slice(2).map(({ sites, mode }) => [sites, mode])).toEqual([[['L0H1'], 'zero']]);
+  asked[1].answer([], 1);
+  await pause();
+  expect(badge()).toBeUndefined();
+  asked[2].answer([], 2);
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  await pause();
+  expect(asked).toHaveLength(3);
+
+  // The same text shown again, as where something beside it has changed.
+  await update({ desk: 2, title: 'again' });
+  await pause();
+  expect([badge(), asked.length]).toEqual(['edited: L0H1 → zero', 3]);
+  // An answer of a text whose picture is still on its way is not shown under the old one.
+  head('L0H0').click();
+  asked[3].answer([], 3);
+  await pause();
+  expect(badge()).toBe('edited: L0H1 → zero');
+  await update({ desk: 3 });
+  await vi.waitFor(() => expect(asked).toHaveLength(5));
+  asked[4].answer([], 3);
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+});
+
+test('another text: a kind of edit that is no longer there is another one, a site that is not there is let go', async () => {
+  const { asked, ask } = kernel();
+  const { update } = await show(ask, { desk: 1, modes: ['zero', 'patch'] });
+  await userEvent.click(root.querySelectorAll('.modes button')[1]);
+  head('L0H1').click();
+  await vi.waitFor(() => expect(asked).toHaveLength(1));
+  asked[0].answer([], 1);
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → patch'));
+  await update({ desk: 2, modes: ['zero'] });
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  expect([asked[1].sites, asked[1].mode]).toEqual([['L0H1'], 'zero']);
+  asked[1].fail('Unavailable: it has 1 heads');
+  await vi.waitFor(() => expect(root.querySelector('[role=alert]')!.textContent).toContain('it has 1 heads'));
+  expect([badge(), big()]).toEqual([undefined, '4.00']);
+});
+
+test('another text: what Python changes in it is shown, and where Python says the same as before what the reader has', async () => {
+  const { asked, ask } = kernel();
+  const { update } = await show(ask, { desk: 1, edit: 'L0H1', table: runs(Object.keys(LOGITS)) });
+  expect(badge()).toBe('edited: L0H1 → zero');
+  head('L0H0').click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → zero'));
+  await update({ desk: 2, table: null });
+  await vi.waitFor(() => expect(asked).toHaveLength(1));
+  expect(asked[0].sites).toEqual(['L0H0']);
+  await update({ desk: 3, edit: 'L0', table: runs(Object.keys(LOGITS)) });
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0 → zero'));
+});
+
+test('another text: its table is run from the beginning, and what a scan of the old one gives is not in the list', async () => {
+  const scans: { from: number; answer(desk: number): void }[] = [];
+  const ask = (_view: string, name: string, args: unknown) =>
+    new Promise((resolve) => {
+      if (name !== 'scan') return;
+      const { from } = args as { from: number };
+      const key = Object.keys(LOGITS)[from];
+      const arrays = Object.values(arraysOf([key]));
+      const answer = (desk: number) =>
+        resolve({ value: { desk, entries: [entry(key)], patterns: [false], whole: true }, arrays });
+      scans.push({ from, answer });
+    });
+  const { update } = await show(ask as Backend['ask'], { desk: 1, slow: false });
+  const list = () => [...root.querySelectorAll('button.edit')].map((one) => one.textContent!.split('→')[0].trim());
+  scans[0].answer(1);
+  await vi.waitFor(() => expect(scans).toHaveLength(2));
+  expect(list()).toEqual(['L0H0']);
+  await update({ desk: 2, slow: false });
+  await tick();
+  expect([list(), scans.map(({ from }) => from)]).toEqual([[], [0, 1, 0]]);
+  scans[1].answer(1);
+  await pause();
+  expect([list(), scans.length]).toEqual([[], 3]);
+  scans[2].answer(2);
+  await vi.waitFor(() => expect(list()).toEqual(['L0H0']));
+  expect(root.textContent).toContain('1 of 4 edits run');
 });
 
 test('live, a run that takes long is made on a click only', async () => {

@@ -95,3 +95,39 @@ def test_without_a_kernel_what_could_be_run_in_a_moment_answers(notebook):
     twin.get_by_role("button", name="L0H0", exact=True).first.click()
     twin.get_by_text("edited: L0H0 → zero").wait_for()
     assert " ".join(twin.locator(".big").text_content().split()).startswith(f"{clean} → {edited} ")
+
+
+def test_another_text_has_its_own_runs_and_keeps_what_is_changed(notebook):
+    typed = 'lb = mv.live(lambda t: mv.bench(model, t, token=" Mary", minus=" John"), text)\nlb'
+    count = """
+import importlib
+desk, asked = importlib.import_module("mechviz.bench")._Desk, []
+answer = desk.answer
+desk.answer = lambda self, one: (asked.append((self.runs.text, *one["sites"])), answer(self, one))[1]
+"""
+    nb = notebook([BENCH, DIRECT, typed])
+    nb.run_all()
+    figure = nb.figure(0)
+    figure.get_by_role("button", name="L2H0", exact=True).first.click()
+    figure.get_by_text("edited: L2H0 → zero").wait_for()
+    nb.python("text = text.replace('store, John', 'store, Mary')\nview.update(text=text)")
+    clean, edited = (nb.python(f"print(numbers({site}))").split()[0] for site in ("", "'L2H0'"))
+    wait_until(lambda: big(figure).startswith(f"{clean} → {edited} "))
+
+    nb.scroll(2)
+    live = nb.figure(2)
+    live.get_by_role("button", name="L1H1", exact=True).first.click()
+    live.get_by_text("edited: L1H1 → zero").wait_for()
+    live.locator("[data-i='4']").click()
+    wait_until(
+        lambda: nb.python("print(lb.selection.layers, lb.selection.heads, lb.selection.positions)") == "[1] [1] [4]"
+    )
+    nb.python(count)
+    live.locator("textarea").click()
+    live.locator("textarea").press("End")
+    nb.page.keyboard.type(" the")
+    nb.python("text = text.replace('store, Mary', 'store, John') + ' the'")
+    clean, edited = (nb.python(f"print(numbers({site}))").split()[0] for site in ("", "'L1H1'"))
+    wait_until(lambda: big(live).startswith(f"{clean} → {edited} "))
+    assert nb.python("print(lb.selection.layers, lb.selection.heads, lb.selection.positions)") == "[1] [1] [4]"
+    assert nb.python("print(asked.count((text, 'L1H1')))") == "1"

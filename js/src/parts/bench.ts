@@ -80,9 +80,14 @@ export function runsOf(json: RunsJson, whole = true): Run[] {
   });
 }
 
-/** What the kernel answers: JSON beside its arrays, in the order of mechviz/bench.py. */
-export function answered(value: unknown, arrays: NdArray[]): Run[] {
-  const { entries, patterns, whole } = value as { entries: Entry[]; patterns: boolean[]; whole: boolean };
+/**
+ * What the kernel answers: JSON beside its arrays, in the order of mechviz/bench.py. None where it answers of another text
+ * than that of `desk`: the question was asked before an update, or is answered after one.
+ */
+export function answered(desk: number | undefined, value: unknown, arrays: NdArray[]): Run[] {
+  const made = value as { desk?: number; entries: Entry[]; patterns: boolean[]; whole: boolean };
+  if (made.desk !== desk) return [];
+  const { entries, patterns, whole } = made;
   const [numbers, bars, loss, ...thumbs] = arrays;
   const own = patterns.map((own) => (own ? thumbs.shift()! : null));
   return runsOf({ entries, numbers, bars, loss, patterns: own }, whole);

@@ -6,6 +6,8 @@ import { answered, placeOf, runsOf, type Run, type RunsJson } from './bench';
 
 /** What there is to run: mechviz/bench.py. */
 export interface Runnable {
+  /** Of the text, the model and what else the runs are of: another one has other runs. */
+  desk?: number;
   modes: string[];
   /** How many edits a table has, and whether they take long. */
   places: number;
@@ -36,7 +38,8 @@ export class BenchRuns {
   #figure: Figure;
   #view: string;
   #runnable: () => Runnable;
-  #made = $state.raw<Record<string, Run>>({});
+  /** What the kernel has run, and of which desk. */
+  #made = $state.raw<{ desk?: number; runs: Record<string, Run> }>({ runs: {} });
   /** The key of what the picture shows, while what is asked for is on its way. */
   #shown = $state.raw('');
   #resting: ReturnType<typeof setTimeout> | undefined;
@@ -46,23 +49,28 @@ export class BenchRuns {
 
   constructor(figure: Figure, view: string, runnable: () => Runnable) {
     [this.#figure, this.#view, this.#runnable] = [figure, view, runnable];
-    const { edit, slow } = untrack(runnable);
-    this.mode = untrack(() => this.modes[0]) ?? 'zero';
-    if (edit) [this.edited, this.#shown] = [[edit], keyOf([edit], 'zero')];
-    $effect(() => {
-      if (figure.live && !slow) untrack(() => void this.scan());
-      return () => {
-        this.#gone = true;
-        this.letRest();
-      };
+    let opened: string | null | undefined;
+    $effect.pre(() => {
+      void this.#desk;
+      untrack(() => {
+        const { edit, slow } = runnable();
+        this.#open(edit === opened ? this.edited : edit ? [edit] : []);
+        opened = edit;
+        if (figure.live && !slow) void this.scan();
+      });
+    });
+    $effect(() => () => {
+      this.#gone = true;
+      this.letRest();
     });
   }
 
+  readonly #desk = $derived.by(() => this.#runnable().desk);
   readonly clean = $derived.by(() => runsOf(this.#runnable().clean)[0]);
   readonly #table = $derived.by(() => this.#runnable().table);
   readonly known = $derived.by<Record<string, Run>>(() => ({
     ...Object.fromEntries((this.#table ? runsOf(this.#table) : []).map((run) => [run.key, run])),
-    ...this.#made,
+    ...(this.#made.desk === this.#desk ? this.#made.runs : {}),
   }));
   readonly modes = $derived.by(() => {
     const { modes } = this.#runnable();
@@ -110,13 +118,23 @@ export class BenchRuns {
     void this.#follow();
   }
 
+  /** Begin, or begin again with what there is to run now: what is changed stays so, and is run for it. */
+  #open(edited: string[]): void {
+    [this.scanned, this.scanning, this.stopped, this.#shown] = [0, false, '', ''];
+    // What Python changes is set to zero; a kind that is no longer there is another one.
+    if (edited !== this.edited) [this.edited, this.mode] = [edited, 'zero'];
+    if (!this.modes.includes(this.mode)) this.mode = this.modes[0] ?? 'zero';
+    void this.#follow();
+  }
+
   fail(problem: unknown): void {
     if (!(problem instanceof Superseded)) this.failed = wordsOf(problem);
   }
 
   /** Show what is asked for: at once where it is known, else when the kernel has run it; the newest wins. */
   async #follow(): Promise<void> {
-    const key = keyOf(this.edited, this.mode);
+    const [key, desk] = [keyOf(this.edited, this.mode), this.#desk];
+    const wanted = () => key === keyOf(this.edited, this.mode) && desk === this.#desk;
     this.failed = '';
     if (!key || this.known[key]?.whole || !this.#figure.live) {
       this.waiting = false;
@@ -127,31 +145,32 @@ export class BenchRuns {
     try {
       if (this.#begun?.key === key) {
         await this.#begun.done;
-        if (key !== keyOf(this.edited, this.mode)) return;
+        if (!wanted()) return;
       }
       if (!this.known[key]?.whole) await this.#ask(this.edited);
     } catch (problem) {
-      if (problem instanceof Superseded || key !== keyOf(this.edited, this.mode)) return;
+      if (problem instanceof Superseded || !wanted()) return;
       this.failed = wordsOf(problem);
       this.waiting = false;
       // What is shown is what the next click goes on from; the same one tries again.
       this.edited = [...this.sites];
       return;
     }
-    if (key !== keyOf(this.edited, this.mode)) return; // something else was clicked since
+    if (!wanted()) return; // something else was clicked since, or the text is another one
     this.waiting = false;
     if (this.known[key]?.whole) this.#shown = key;
   }
 
   async #ask(sites: string[], how?: { channel: string; background: boolean }): Promise<void> {
     const answer = await this.#figure.ask(this.#view, 'run', { sites, mode: this.mode }, how);
-    if (answer) this.#keep(answered(answer.value, answer.arrays));
+    if (answer) this.#keep(answered(this.#desk, answer.value, answer.arrays));
   }
 
   /** A scan may send no thumbnails: a run that has them stays. */
   #keep(runs: Run[]): void {
     const fresh = runs.filter((one) => !this.known[one.key]?.whole).map((one) => [one.key, one]);
-    this.#made = { ...this.#made, ...Object.fromEntries(fresh) };
+    const before = this.#made.desk === this.#desk ? this.#made.runs : {};
+    this.#made = { desk: this.#desk, runs: { ...before, ...Object.fromEntries(fresh) } };
   }
 
   // --- before anybody asks
@@ -185,25 +204,27 @@ export class BenchRuns {
 
   /** All edits of the table, one after the other, while nobody waits for another one. */
   async scan(): Promise<void> {
+    const desk = this.#desk;
+    const wanted = () => !this.#gone && desk === this.#desk;
     this.scanning = true;
     this.stopped = '';
     try {
-      while (this.scanned < this.#runnable().places && !this.#gone) {
+      while (wanted() && this.scanned < this.#runnable().places) {
         if (this.waiting) {
           await new Promise((done) => setTimeout(done, 30));
           continue;
         }
         const answer = await this.#figure.ask(this.#view, 'scan', { from: this.scanned });
-        if (!answer) break;
-        const runs = answered(answer.value, answer.arrays);
+        if (!answer || !wanted()) break;
+        const runs = answered(desk, answer.value, answer.arrays);
         this.#keep(runs.filter((one) => !(one.key in this.known)));
         this.scanned += Math.max(1, runs.length);
       }
     } catch (problem) {
       // The list is as long as it got, and a click goes on from there.
-      if (!(problem instanceof Superseded)) this.stopped = wordsOf(problem);
+      if (wanted() && !(problem instanceof Superseded)) this.stopped = wordsOf(problem);
     }
-    this.scanning = false;
+    if (wanted()) this.scanning = false;
   }
 }
 
