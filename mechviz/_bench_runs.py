@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -46,7 +47,8 @@ class Run:
     Attributes:
         label: The edit, "L1H0 → zero"; "" for the model as it is.
         logit: Of the target, less that of the other token where there is one.
-        terms: What each part adds to it, by name, in the model's order; they sum to it.
+        terms: What each part adds to it, by name, in the model's order; they sum to it. An edit may take a part of the model
+            as it is apart or put several together: heads whose attention is changed as a whole are one term.
         next: The next tokens at the position that is read.
         ahead: Those of every position; None where that would take too long, and `Runs.next` runs the model again.
         loss: ``[position]`` in nats; NaN for the first one.
@@ -100,12 +102,13 @@ class Runs:
         try:
             found = attribution(self.trace, token, minus=minus, position=position, neurons=neurons)
             self.token, self.minus = found.token, found.minus
-            self.parts = [(term.name, str(term.site) if term.site else None) for term in found.terms()]
+            self.parts = {term.name: str(term.site) if term.site else None for term in found.terms()}
             self.neurons = [(str(term.site), term.value) for term in found.neurons]
             self.frozen = found.frozen
         except Unavailable as reason:
-            self.unavailable, self.parts, self.neurons, self.frozen = str(reason), [], [], False
+            self.unavailable, self.parts, self.neurons, self.frozen = str(reason), {}, [], False
             self.token, self.minus = self._ids(token, minus)
+        self._others: dict[str, str | None] = {}  # parts of edited runs that the model as it is does not have
         self._kept: dict[tuple[tuple[str, ...], str], Run] = {}
         self._written: dict[int, Written] = {}  # by the layers of the clean run
         self._before = _log_probabilities(self.trace.logits[self.position][None])  # [1, vocab]
@@ -120,6 +123,11 @@ class Runs:
                 yield from (f"L{layer}H{head}" for head in range(len(self.clean.patterns[layer])))
             yield from (f"L{layer}.attn", f"L{layer}.mlp", f"L{layer}")
         yield from (site for site, _ in self.neurons)
+
+    def parts_of(self, runs: Sequence[Run]) -> dict[str, str | None]:
+        """Name -> site of every part that the model as it is has, and of those that add to some run beside them."""
+        others = {name: site for name, site in self._others.items() if any(run.terms.get(name) for run in runs)}
+        return dict(sorted({**self.parts, **dict(sorted(others.items()))}.items(), key=lambda part: _place_of(part[0])))
 
     def kept(self, site: str, mode: str) -> Run | None:
         """A run, if it has been made."""
@@ -213,6 +221,8 @@ class Runs:
             known = {n: made for n, made in self._written.items() if n < first - 1} if label else self._written
             found = attributed(trace, self.token, self.minus, self.position, meanwhile=draw, known=known)
             terms, logit = {term.name: term.value for term in found.terms()}, found.logit
+            others = [term for term in found.terms() if term.name not in self.parts]
+            self._others |= {term.name: str(term.site) if term.site else None for term in others}
         return Run(label, logit, terms, near, ahead, loss, patterns, time.perf_counter() - began)
 
     def _logits(self, trace: Trace) -> tuple[np.ndarray, Ahead | None]:
@@ -234,6 +244,14 @@ def _first_moved(sites: Sequence[str]) -> int:
         known = re.fullmatch(r"L(\d+)(H\d+|N\d+|\.attn|\.mlp)?", site)
         found.append(int(known[1]) + 1 if known else 0)
     return min(found, default=0)
+
+
+def _place_of(part: str) -> tuple[float, bool]:
+    """Where a part stands among all: layer by layer, its MLP last; a stable sort leaves the others as they are."""
+    layer = re.match(r"L(\d+)", part)
+    if layer:
+        return int(layer[1]), part.endswith(" MLP")
+    return -1 if part == "embedding" else math.inf, part == "rounding"
 
 
 def _log_probabilities(logits: Any) -> np.ndarray:

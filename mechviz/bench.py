@@ -173,7 +173,7 @@ class _Desk:
             "token": label[runs.token],
             "minus": None if runs.minus is None else label[runs.minus],
             "position": runs.position,
-            "parts": [{"name": name, "site": site} for name, site in runs.parts],
+            "parts": [{"name": name, "site": site} for name, site in runs.parts.items()],
             "neurons": [site for site, _ in runs.neurons],
             "vocabulary": runs.vocabulary,
             "unavailable": runs.unavailable or None,
@@ -240,10 +240,8 @@ class _Desk:
         arrays = [packed[name].numbers() for name in ("numbers", "bars", "loss")]
         thumbs = [one.numbers() for one in packed["patterns"] if one is not None]
         own = [one is not None for one in packed["patterns"]]
-        return {"desk": self.number, "entries": packed["entries"], "patterns": own, "whole": patterns}, [
-            *arrays,
-            *thumbs,
-        ]
+        told = {"desk": self.number, "entries": packed["entries"], "parts": packed["parts"]}
+        return {**told, "patterns": own, "whole": patterns}, [*arrays, *thumbs]
 
     def _packed(
         self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True, ahead: bool = True
@@ -251,12 +249,15 @@ class _Desk:
         """Runs one below the other, as js/src/views/lab/bench.ts reads them."""
         near = Ahead(np.concatenate([r.next.ids for r in runs]), np.concatenate([r.next.bars for r in runs]))
         names, place = names_of(self.runs.model.tokenizer, near.ids)
-        numbers = [[run.logit, *(run.terms.get(name, 0.0) for name, _ in self.runs.parts)] for run in runs]
+        parts = self.runs.parts_of(runs)
+        numbers = [[run.logit, *(run.terms.get(name, 0.0) for name in parts)] for run in runs]
+        own = None if len(parts) == len(self.runs.parts) else [{"name": n, "site": s} for n, s in parts.items()]
         return {
             "entries": [
                 {"key": key, "label": run.label, "next": [names[i] for i in row], "took": 1000 * run.took}
                 for key, run, row in zip(keys, runs, place, strict=True)
             ],
+            "parts": own,
             "numbers": wire.Array(np.array(numbers, np.float64)),
             "bars": wire.Array(np.exp(near.bars).astype(np.float32)),
             "loss": wire.Array(np.stack([run.loss for run in runs])),

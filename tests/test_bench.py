@@ -97,6 +97,42 @@ def test_a_part_that_is_set_to_zero_adds_nothing_and_only_later_heads_move(model
     assert not ask(view, ["L2H0"], "zero")[4]  # no head is behind the last layer
 
 
+SITES = ["L1H2", "L1.attn", "L0.mlp", "L2", "L0N17", "L0.resid_pre", "L2.resid_mid", "L1.resid_post"]
+
+
+@pytest.mark.parametrize("mode", ["zero", "mean", "resample", "patch"])
+def test_every_part_of_an_edited_run_has_a_row_and_the_rows_sum_to_the_logit(model, view, mode):
+    """Heads whose attention is replaced as a whole are one term, which the model as it is does not have."""
+    clean = view.flat()[1]["0"][1]["parts"]
+    found = set()
+    for sites in [*([site] for site in SITES), ["L1.attn", "L2"]]:
+        value, (numbers, *_) = view.answer("0", "run", {"sites": sites, "mode": mode})
+        parts = value["parts"] or clean
+        names = [part["name"] for part in parts]
+        assert len(names) == len(set(names)) == numbers.shape[1] - 1
+        assert [part for part in parts if part in clean] == clean  # in their order, whatever stands between them
+        assert sum(numbers[0, 1:]) == pytest.approx(numbers[0, 0], abs=1e-9)
+        found |= {part["name"] for part, value in zip(parts, numbers[0, 1:], strict=True) if value} - {
+            part["name"] for part in clean
+        }
+    # what is set to zero adds nothing, under whatever name; what is done to the middle of a layer is its attention's
+    whole = {"L1 attention", "L2 attention"} if mode != "zero" else {"L2 attention"}
+    assert found == {*whole, "edits of the stream"}
+
+
+def test_a_file_has_a_row_for_every_part_of_its_runs(model, monkeypatch):
+    monkeypatch.setattr(Runs, "sites", lambda self: iter(["L2H0", "L1.attn"]))
+    view = mv.bench(model, TEXT, token=" Mary", minus=" John", patch=OTHER, neurons=0, table=["zero", "patch"])
+    table = view.flat("file")[1]["0"][1]["table"]
+    names = [part["name"] for part in table["parts"]]
+    assert names[names.index("L1H3") : names.index("L1 MLP")] == ["L1H3", "L1 attention bias", "L1 attention"]
+    assert dict((p["name"], p["site"]) for p in table["parts"])["L1 attention"] == "L1.attn"
+    numbers = table["numbers"].numbers()
+    assert [entry["key"] for entry in table["entries"]][3] == "L1.attn patch"
+    assert abs(numbers[3, 1 + names.index("L1 attention")]) > 1
+    np.testing.assert_allclose(numbers[:, 1:].sum(1), numbers[:, 0], atol=1e-9)
+
+
 def test_several_sites_at_once(model, view):
     expected = model.trace(TEXT, edits=[mv.ablate("L2H0"), mv.ablate("L1H1")]).logits[-1].double()
     mary, john = ids(model)
@@ -135,9 +171,14 @@ def test_a_file_carries_the_runs_of_its_table(model, tmp_path, monkeypatch):
     # what is changed at first is there, whatever else the table has
     assert [entry["key"] for entry in saved["table"]["entries"]] == ["L1H0 zero", *keys]
     numbers = saved["table"]["numbers"].numbers()[1:]
+    names = [part["name"] for part in saved["table"]["parts"]]
     for i, key in enumerate(keys):
-        np.testing.assert_array_equal(
-            numbers[i], ask(view, *[[part] if k == 0 else part for k, part in enumerate(key.split())])[1]
+        site, mode = key.split()
+        asked, (expected, *_) = view.answer("0", "run", {"sites": [site], "mode": mode})
+        own = ["logit", *(part["name"] for part in asked["parts"] or saved["parts"])]
+        row = dict(zip(["logit", *names], numbers[i], strict=True))
+        assert {name: value for name, value in row.items() if value or name in own} == dict(
+            zip(own, expected[0], strict=True)
         )
     # thumbnails are fetched when they are looked at; the last layer's edit has none
     thumbs = saved["table"]["patterns"][1:]

@@ -138,6 +138,35 @@ test('in a file a click shows the run of the table: badge, logit, bars, losses, 
   expect(badge()).toBeUndefined();
 });
 
+test('a part that only the edited run has is a row among those of the model as it is, and the rows sum to its logit', async () => {
+  const parts = [
+    { name: 'L0H0', site: 'L0H0' },
+    { name: 'L0 attention', site: 'L0.attn' },
+    { name: 'L0 attention bias', site: null },
+    { name: 'L0 MLP', site: 'L0.mlp' },
+  ];
+  // The heads' attention is replaced as a whole: 1 = 0 + 3 + 0 − 2, or 4 = 2 + 0 + 0 + 2 where nothing is.
+  const table = { ...runs(['L0H0 zero', 'L0H1 zero']), parts };
+  const numbers2 = array([1, 0, 3, 0, -2, 4, 2, 0, 0, 2], 2, 5);
+  await show(undefined, { table }, { ...arraysOf(['L0H0 zero', 'L0H1 zero']), numbers2 });
+  const rows = () =>
+    [...root.querySelectorAll<HTMLElement>('.parts button')].map((row) => [
+      row.querySelector('.name')!.textContent,
+      row.title,
+    ]);
+  expect(rows().map(([name]) => name)).toEqual(['L0H0', 'L0 MLP']);
+  head('L0H0').click();
+  await vi.waitFor(() => expect(big()).toContain('4.00 → 1.00'));
+  expect(rows()).toEqual([
+    ['L0H0', '+2.00 → 0'],
+    ['L0 attention', '0 → +3.00'],
+    ['L0 MLP', '+2.00 → −2.00'],
+  ]);
+  head('L0H1').click();
+  await vi.waitFor(() => expect(big()).toContain('4.00 → 4.00'));
+  expect(rows().map(([name]) => name)).toEqual(['L0H0', 'L0 MLP']);
+});
+
 test('a file offers what it holds and nothing else', async () => {
   await show(undefined);
   const modes = [...root.querySelectorAll('.modes button')].map((button) => button.textContent);

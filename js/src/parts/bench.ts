@@ -18,6 +18,8 @@ export interface Entry {
 /** Runs one below the other. */
 export interface RunsJson {
   entries: Entry[];
+  /** Those of the picture where they are the same; else these, with all of those among them. */
+  parts?: Part[] | null;
   /** The logit, then what each part adds to it. */
   numbers: NdArray;
   /** Probability before and after of each of `next`. */
@@ -37,6 +39,8 @@ export interface Run extends Entry {
   /** Where the next tokens of other positions are found. */
   ahead?: { of: RunsJson; row: number };
   logit: number;
+  /** Of `terms`, where they are not those of the picture. */
+  parts?: Part[] | null;
   terms: Float64Array;
   before: Float32Array;
   after: Float32Array;
@@ -69,6 +73,7 @@ export function runsOf(json: RunsJson, whole = true): Run[] {
     return {
       ...entry,
       logit: numbers[0],
+      parts: json.parts,
       terms: numbers.subarray(1),
       before: bars.subarray(0, half),
       after: bars.subarray(half),
@@ -85,12 +90,13 @@ export function runsOf(json: RunsJson, whole = true): Run[] {
  * than that of `desk`: the question was asked before an update, or is answered after one.
  */
 export function answered(desk: number | undefined, value: unknown, arrays: NdArray[]): Run[] {
-  const made = value as { desk?: number; entries: Entry[]; patterns: boolean[]; whole: boolean };
+  type Made = { desk?: number; entries: Entry[]; parts?: Part[] | null; patterns: boolean[]; whole: boolean };
+  const made = value as Made;
   if (made.desk !== desk) return [];
-  const { entries, patterns, whole } = made;
+  const { entries, parts, patterns, whole } = made;
   const [numbers, bars, loss, ...thumbs] = arrays;
   const own = patterns.map((own) => (own ? thumbs.shift()! : null));
-  return runsOf({ entries, numbers, bars, loss, patterns: own }, whole);
+  return runsOf({ entries, parts, numbers, bars, loss, patterns: own }, whole);
 }
 
 /** The next tokens of a position of a run; undefined where they are not here (yet: `loadAhead`). */
@@ -114,6 +120,14 @@ export async function loadAhead({ ahead }: Run): Promise<void> {
 
 function here(array: NdArray | LazyArray | null | undefined): NdArray | undefined {
   return array instanceof LazyArray ? array.value : (array ?? undefined);
+}
+
+/** What each part adds before and after: nothing where a run does not have it. They sum to the two logits. */
+export function rowsOf(parts: Part[], clean: Run, run: Run): (Part & { before: number; after: number })[] {
+  const known = new Map(parts.map(({ name }, i) => [name, clean.terms[i]]));
+  return (run.parts ?? parts)
+    .map((part, i) => ({ ...part, before: known.get(part.name) ?? 0, after: run.terms[i] }))
+    .filter(({ name, after }) => after || known.has(name));
 }
 
 /** Every head's thumbnail: those of the run where it has them, else the clean ones. */
