@@ -115,9 +115,15 @@ class Runs:
         self.vocabulary = self._before.shape[1]
         self.clean = self._read(self.trace, "", time.perf_counter())
         self.layers = range(model.n_layers)
+        named = [(site, self._fixed(site)) for site in self._named()]
+        self._sites = [site for site, why in named if not why]
+        self.fixed = [(site, why) for site, why in named if why]  # what cannot be changed, and why
 
     def sites(self) -> Iterator[str]:
-        """What a table has an entry for: every head, attention, MLP, whole layer, and the named neurons."""
+        """What a table has an entry for: every head, attention, MLP, whole layer, and the named neurons, if they can be changed."""
+        return iter(self._sites)
+
+    def _named(self) -> Iterator[str]:
         for layer in self.layers:
             if layer in self.clean.patterns:
                 yield from (f"L{layer}H{head}" for head in range(len(self.clean.patterns[layer])))
@@ -169,9 +175,8 @@ class Runs:
         from mechviz.models.edits import ablate, patch
 
         whole = site[1:].isdecimal() and site.startswith("L")
-        parts = [part for part in ("attn", "mlp") if self._has(f"{site}.{part}")] if whole else []
         made = []
-        for one in [f"{site}.{part}" for part in parts] if whole else [str(parse(site))]:
+        for one in self._within(site) if whole else [str(parse(site))]:
             if mode == "zero":
                 made.append(ablate(one))
             elif mode == "patch":
@@ -183,12 +188,21 @@ class Runs:
             raise Unavailable(f"{site} has neither attention nor an MLP to change")
         return made
 
-    def _has(self, site: str) -> bool:
+    def _within(self, layer: str) -> list[str]:
+        """The parts of a layer that can be changed."""
+        return [part for part in (f"{layer}.attn", f"{layer}.mlp") if not self._fixed(part)]
+
+    def _fixed(self, site: str) -> str:
+        """Why a site cannot be changed; "" if it can."""
+        from mechviz.models.edits import ablate
+
+        if site[1:].isdecimal():
+            return "" if self._within(site) else f"{site} has neither attention nor an MLP to change"
         try:
-            self.trace.at(site)
-        except (Unavailable, ValueError, KeyError, IndexError):
-            return False
-        return True
+            self.trace._again([ablate(site)])  # what checks an edit before a pass
+        except Unavailable as reason:
+            return str(reason).rpartition("cannot be edited there: ")[2]
+        return ""
 
     def _ids(self, token: Any, minus: Any) -> tuple[int, int | None]:
         from mechviz.models.vocabulary import token_id

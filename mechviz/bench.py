@@ -14,6 +14,7 @@ import numpy as np
 
 from mechviz import wire
 from mechviz._bench_runs import BARS, THUMB, Ahead, Run, Runs
+from mechviz._layered import Unavailable
 from mechviz._text_still import text_still
 from mechviz._visible import prose
 from mechviz.arrays import Quantity
@@ -75,7 +76,8 @@ def bench(
         title: Heads the picture.
 
     A loss of NaN, that of the first token, is drawn without a fill. What a model cannot be taken apart for (its blocks
-    normalise the stream itself) is said in the place of the parts; everything else works.
+    normalise the stream itself) is said in the place of the parts; everything else works. Parts that cannot be changed are
+    no buttons, and why is said below the thumbnails.
 
     Raises:
         TypeError: `model` is none of `mechviz.load`, `references` is a single text, `position` or `neurons` is no number.
@@ -177,6 +179,7 @@ class _Desk:
             "neurons": [site for site, _ in runs.neurons],
             "vocabulary": runs.vocabulary,
             "unavailable": runs.unavailable or None,
+            "fixed": _fixed(runs.fixed),
             "frozen": runs.frozen,
             "places": len(self.places),
             "slow": self._seconds() > _SLOW_SECONDS,
@@ -193,13 +196,12 @@ class _Desk:
         """Some more runs of the table, from the entry with this number on, as long as nobody waits."""
         begin, made = time.perf_counter(), []
         at = int(asked["from"])
-        while at + len(made) < len(self.places) and (not made or time.perf_counter() - begin < _SCAN_SECONDS):
-            site, mode = self.places[at + len(made)]
-            made.append((site, mode))
-            self.runs.run([site], mode)
+        while at < len(self.places) and (not made or time.perf_counter() - begin < _SCAN_SECONDS):
+            made += self._possible(self.places[at])
+            at += 1
         runs, keys = [self.runs.run([s], m) for s, m in made], [_key([s], m) for s, m in made]
         each = sum(pattern.nbytes for pattern in self.runs.clean.patterns.values())
-        return self._sent(runs, keys, patterns=each * len(self.places) <= _SCAN_BYTES)
+        return self._sent(runs, keys, patterns=each * len(self.places) <= _SCAN_BYTES, next=at)
 
     def next(self, asked: dict[str, Any]) -> Any:
         """The next tokens of one position with an edit, or without: labels, and probabilities before and after."""
@@ -218,8 +220,7 @@ class _Desk:
         for place in self.places:
             if place in self.first or (twin and time.perf_counter() > until and not self.runs.kept(*place)):
                 continue
-            self.runs.run([place[0]], place[1])
-            places.append(place)
+            places += self._possible(place)
         clean = self._packed([replace(self.runs.clean, took=0.0)], [""])
         # Equal pictures are equal files.
         return {"table": self.table(places), "clean": clean, "desk": 0, "slow": False, "seconds": 0.0}
@@ -231,17 +232,27 @@ class _Desk:
         made = [replace(self.runs.run([site], mode), took=0.0) for site, mode in places]
         return self._packed(made, [_key([site], mode) for site, mode in places])
 
+    def _possible(self, place: tuple[str, str]) -> list[tuple[str, str]]:
+        """The place once it has been run; none where the model does not say what would be put in (there is no mean of it)."""
+        try:
+            self.runs.run([place[0]], place[1])
+        except Unavailable:
+            return []
+        return [place]
+
     def _seconds(self) -> float:
         """What the runs of the table that have not been made will take, about."""
         return sum(self.runs.clean.took for place in self.places if not self.runs.kept(*place))
 
-    def _sent(self, runs: list[Run], keys: list[str], *, patterns: bool = True) -> Any:
+    def _sent(self, runs: list[Run], keys: list[str], *, patterns: bool = True, **more: Any) -> Any:
+        if not runs:
+            return {"desk": self.number, "entries": [], "patterns": [], "whole": patterns, **more}, []
         packed = self._packed(runs, keys, patterns=patterns, ahead=False)
         arrays = [packed[name].numbers() for name in ("numbers", "bars", "loss")]
         thumbs = [one.numbers() for one in packed["patterns"] if one is not None]
         own = [one is not None for one in packed["patterns"]]
         told = {"desk": self.number, "entries": packed["entries"], "parts": packed["parts"]}
-        return {**told, "patterns": own, "whole": patterns}, [*arrays, *thumbs]
+        return {**told, "patterns": own, "whole": patterns, **more}, [*arrays, *thumbs]
 
     def _packed(
         self, runs: Sequence[Run], keys: Sequence[str], *, patterns: bool = True, ahead: bool = True
@@ -312,6 +323,14 @@ def _quoted(trace: Trace) -> str:
     read = "".join(text for text, special in zip(trace.tokens.text, trace.tokens.special, strict=True) if not special)
     said = prose(read.strip())
     return f"“{said if len(said) <= _QUOTED else said[: _QUOTED - 1] + '…'}”, {len(trace)} tokens"
+
+
+def _fixed(sites: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """What cannot be changed, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for site, why in sites:
+        reasons.setdefault(why, []).append(site)
+    return [{"why": prose(why), "sites": names} for why, names in reasons.items()]
 
 
 def _key(sites: Sequence[str], mode: str) -> str:

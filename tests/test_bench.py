@@ -11,6 +11,7 @@ import torch
 
 import mechviz as mv
 from mechviz._bench_runs import Runs
+from mechviz._layered import Unavailable
 from mechviz.analysis import attribution
 from mechviz.models.tape import Tape
 
@@ -151,6 +152,84 @@ def test_an_answer_says_of_which_text_it_is(model):
     asked.append(("next", {"sites": [], "mode": "zero", "position": 3}))
     assert [view.answer("0", *one)[0]["desk"] for one in asked] == [desk] * 3
     assert desk != before
+
+
+class Attention(torch.nn.Module):
+    """Two heads whose output passes a tanh before its linear layer: no head can be changed by itself."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qkv, self.out = torch.nn.Linear(width, 3 * width), torch.nn.Linear(width, width)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).reshape(*x.shape[:2], 3, 2, -1).permute(2, 0, 3, 1, 4)
+        read = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(read.transpose(1, 2).reshape(x.shape).tanh())
+
+
+class Block(torch.nn.Module):
+    """Attention alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = Attention(8)
+
+    def forward(self, x):
+        return x + self.attn(x)
+
+
+class Blocks(torch.nn.Module):
+    """Two of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.unembed = torch.nn.Embedding(11, 8), torch.nn.Linear(8, 11, bias=False)
+        self.layers = torch.nn.ModuleList(Block() for _ in range(2))
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        for layer in self.layers:
+            x = layer(x)
+        return self.unembed(x)
+
+
+def test_what_cannot_be_changed_is_left_out_and_why_is_said(tmp_path):
+    torch.manual_seed(0)
+    model = mv.load(Blocks(), sites=mv.SiteMap(blocks="layers", attn="attn", embed="embed", unembed="unembed"))
+    view = mv.bench(model, [3, 1, 4], neurons=0, table=["zero"])
+    props = view.flat()[1]["0"][1]
+    fixed = {site: one["why"] for one in props["fixed"] for site in one["sites"]}
+    assert [site for site in fixed if site.endswith("mlp")] == ["L0.mlp", "L1.mlp"]
+    assert "no MLP" in fixed["L0.mlp"]
+    saved = view.flat("file")[1]["0"][1]
+    left = [f"L{layer}H{head}" for layer, heads in props["layers"] for head in range(heads)]
+    assert all(site in fixed for site in left)
+    keys = [entry["key"] for entry in saved["table"]["entries"]]
+    assert keys == ["L0.attn zero", "L0 zero", "L1.attn zero", "L1 zero"]
+    assert view.save(tmp_path / "x.html").stat().st_size
+    assert view._twin()
+    # a layer without an MLP is its attention
+    whole, alone = (ask(view, [site], "zero")[1][0] for site in ("L0", "L0.attn"))
+    assert whole == alone
+
+
+def test_what_has_no_mean_is_left_out_of_a_table_and_a_scan_goes_past_it(model, monkeypatch):
+    run = Runs.run
+
+    def without(self, sites, mode):
+        if mode == "mean" and sites != ["L1H1"]:
+            raise Unavailable("there is no mean")
+        return run(self, sites, mode)
+
+    monkeypatch.setattr(Runs, "run", without)
+    monkeypatch.setattr(Runs, "sites", lambda self: iter(["L2H0", "L1H1", "L0H0"]))
+    view = mv.bench(model, TEXT, neurons=0, table=["mean"])
+    keys = [entry["key"] for entry in view.flat("file")[1]["0"][1]["table"]["entries"]]
+    assert keys == ["L1H1 mean"]
+    first, _ = view.answer("0", "scan", {"from": 0})
+    assert [entry["key"] for entry in first["entries"]] == keys and first["next"] >= 2
+    last, arrays = view.answer("0", "scan", {"from": 2})
+    assert (last["entries"], last["next"], arrays) == ([], 3, [])
 
 
 def test_the_model_is_as_it_was(model):

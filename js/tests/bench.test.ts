@@ -167,6 +167,40 @@ test('a part that only the edited run has is a row among those of the model as i
   expect(rows().map(([name]) => name)).toEqual(['L0H0', 'L0 MLP']);
 });
 
+test('live, what cannot be changed is no button, and why is said; a layer without heads has no grid of them', async () => {
+  const why = 'what its heads read does not reach one linear layer as it is';
+  const { ask } = kernel();
+  const { update } = await show(ask, { fixed: [{ why, sites: ['L0H1', 'L0.mlp', 'L0N7'] }] });
+  const disabled = (site: string) =>
+    [...root.querySelectorAll<HTMLButtonElement>(`[data-site="${site}"]`)].map((button) => button.disabled);
+  expect(['L0H0', 'L0H1', 'L0', 'L0.mlp', 'L0N7'].map(disabled).flat()).toEqual([
+    false,
+    false,
+    true,
+    false,
+    true,
+    true,
+  ]);
+  expect(root.textContent).toContain(`L0H1, L0.mlp, L0N7 cannot be changed: ${why}`);
+  await update({ layers: [], fixed: [{ why, sites: ['L0H0', 'L0H1', 'L1H0', 'L1H1'] }] });
+  await tick();
+  expect(root.querySelector('.heads')!.textContent).toBe('');
+  expect(root.textContent).toContain('No attention pattern');
+  expect(root.textContent).toContain('L0H0 … L1H1 (4) cannot be changed');
+});
+
+test('a part is of a layer that is changed as a whole; what enters the layer is not', async () => {
+  const parts = [
+    { name: 'embedding', site: 'L0.resid_pre' },
+    { name: 'L0 MLP', site: 'L0.mlp' },
+  ];
+  await show(undefined, { parts });
+  root.querySelector<HTMLButtonElement>('button.layer')!.click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0 → zero'));
+  const marked = [...root.querySelectorAll('.parts button.edited .name')].map((name) => name.textContent);
+  expect(marked).toEqual(['L0 MLP']);
+});
+
 test('a file offers what it holds and nothing else', async () => {
   await show(undefined);
   const modes = [...root.querySelectorAll('.modes button')].map((button) => button.textContent);
@@ -278,7 +312,7 @@ test('a run that was made while nobody asked is shown with its own thumbnails, w
   const both: typeof ask = async (view, name, args) => {
     if (name === 'run') return ask(view, name, args);
     if (name !== 'scan' || scans++) return new Promise(() => {});
-    return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: false }, arrays: scan };
+    return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: false, next: 1 }, arrays: scan };
   };
   await show(both, { slow: false });
   await vi.waitFor(() => expect(root.textContent).toContain('Effect of 1 edit'));
@@ -301,7 +335,7 @@ test('live, a run that was made with its thumbnails while nobody asked is shown 
   const both: typeof ask = async (view, name, args) => {
     if (name === 'run') return ask(view, name, args);
     if (name !== 'scan' || scans++) return new Promise(() => {});
-    return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: true }, arrays: scanned };
+    return { value: { entries: [entry('L0H0 zero')], patterns: [false], whole: true, next: 1 }, arrays: scanned };
   };
   await show(both, { slow: false });
   await vi.waitFor(() => expect(root.textContent).toContain('Effect of 1 edit'));
@@ -457,7 +491,7 @@ test('another text: its table is run from the beginning, and what a scan of the 
       const key = Object.keys(LOGITS)[from];
       const arrays = Object.values(arraysOf([key]));
       const answer = (desk: number) =>
-        resolve({ value: { desk, entries: [entry(key)], patterns: [false], whole: true }, arrays });
+        resolve({ value: { desk, entries: [entry(key)], patterns: [false], whole: true, next: from + 1 }, arrays });
       scans.push({ from, answer });
     });
   const { update } = await show(ask as Backend['ask'], { desk: 1, slow: false });
@@ -493,7 +527,7 @@ test('a scan that fails says so below the list, and a click goes on', async () =
     async (_view, name) => {
       if (name !== 'scan') return new Promise(() => {});
       if (scans++ === 0) throw new Error('RuntimeError: out of memory');
-      return { value: { entries: [entry('L0H1 zero')], patterns: [false], whole: false }, arrays };
+      return { value: { entries: [entry('L0H1 zero')], patterns: [false], whole: false, next: 1 }, arrays };
     },
     { slow: false, places: 1 },
   );

@@ -188,6 +188,11 @@ export function axis(low: number, high: number): { at: number; text: string }[] 
   return marks.map((at) => ({ at, text: at === 0 ? '0' : tick(at) }));
 }
 
+/** "L0H0, L0.mlp"; of many the first and the last: "L0H0 … L1H3 (8)". */
+export function spanOf(sites: string[]): string {
+  return sites.length < 4 ? sites.join(', ') : `${sites[0]} … ${sites.at(-1)} (${sites.length})`;
+}
+
 /** "L1H0" → its layer and head, "L1N3" → its layer and neuron; "L1.mlp" and "L1" → the layer alone. */
 export function placeOf(site: string): { layers: number[]; heads: number[]; neurons: number[] } {
   const [layers, heads, neurons] = [/^L(\d+)/, /^L\d+H(\d+)$/, /^L\d+N(\d+)$/].map((axis) => {

@@ -9,6 +9,8 @@ export interface Runnable {
   /** Of the text, the model and what else the runs are of: another one has other runs. */
   desk?: number;
   modes: string[];
+  /** What cannot be changed, and why; figures of before do not say. */
+  fixed?: { why: string; sites: string[] }[];
   /** How many edits a table has, and whether they take long. */
   places: number;
   slow: boolean;
@@ -93,7 +95,8 @@ export class BenchRuns {
 
   /** Whether a click on a site can show anything. */
   able(site: string): boolean {
-    return this.#figure.live || keyOf([site], this.mode) in this.known;
+    if (!this.#figure.live) return keyOf([site], this.mode) in this.known;
+    return !this.#runnable().fixed?.some(({ sites }) => sites.includes(site));
   }
 
   pick(site: string, add = false): void {
@@ -218,7 +221,7 @@ export class BenchRuns {
         if (!answer || !wanted()) break;
         const runs = answered(desk, answer.value, answer.arrays);
         this.#keep(runs.filter((one) => !(one.key in this.known)));
-        this.scanned += Math.max(1, runs.length);
+        this.scanned = (answer.value as { next: number }).next;
       }
     } catch (problem) {
       // The list is as long as it got, and a click goes on from there.
