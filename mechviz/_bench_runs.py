@@ -51,7 +51,7 @@ class Run:
             as it is apart or put several together: heads whose attention is changed as a whole are one term.
         next: The next tokens at the position that is read.
         ahead: Those of every position; None where that would take too long, and `Runs.next` runs the model again.
-        loss: ``[position]`` in nats; NaN for the first one.
+        loss: ``[position]`` in nats; NaN for the first one, and for all where nothing is predicted from what is before it.
         patterns: Thumbnails by layer, ``[head, query, key]``; layers without a pattern are absent.
         took: Seconds.
     """
@@ -98,7 +98,11 @@ class Runs:
         if not -len(self.trace) <= position < len(self.trace):
             raise ValueError(f"position must be one of {len(self.trace)} tokens; got {position}")
         self.position = range(len(self.trace))[position]
-        self.unavailable = ""
+        self.unavailable, self.lossless = "", ""
+        try:
+            _ = self.trace.loss
+        except Unavailable as reason:
+            self.lossless = str(reason)
         try:
             found = attribution(self.trace, token, minus=minus, position=position, neurons=neurons)
             self.token, self.minus = found.token, found.minus
@@ -220,7 +224,8 @@ class Runs:
             near = _ahead(self._before, _log_probabilities(here[None]))
         else:
             near = Ahead(ahead.ids[self.position][None], ahead.bars[self.position][None])
-        loss = trace.loss.detach().float().cpu().numpy()
+        nothing = np.full(len(trace), np.nan, np.float32)
+        loss = nothing if self.lossless else trace.loss.detach().float().cpu().numpy()
         patterns = {layer: made for layer, made in self.clean.patterns.items() if layer < first} if label else {}
 
         def draw(layer: int) -> None:

@@ -75,7 +75,8 @@ def bench(
             second prompt. It takes a pass for each; they are made when the file is, or in a notebook while nobody clicks.
         title: Heads the picture.
 
-    A loss of NaN, that of the first token, is drawn without a fill. What a model cannot be taken apart for (its blocks
+    A loss of NaN, that of the first token, is drawn without a fill. A model that reads from both sides, as masked language
+    models do, has none: its text has no colours, and instead of next tokens stand those that it says at a position. What a model cannot be taken apart for (its blocks
     normalise the stream itself) is said in the place of the parts; everything else works. Parts that cannot be changed are
     no buttons, and why is said below the thumbnails.
 
@@ -179,6 +180,7 @@ class _Desk:
             "neurons": [site for site, _ in runs.neurons],
             "vocabulary": runs.vocabulary,
             "unavailable": runs.unavailable or None,
+            "lossless": runs.lossless or None,
             "fixed": _fixed(runs.fixed),
             "frozen": runs.frozen,
             "places": len(self.places),
@@ -305,9 +307,8 @@ class _Desk:
 
     def still(self, title: str) -> str:
         runs = self.runs
-        values = np.nan_to_num(runs.clean.loss)
         quantity = Quantity("loss", "nats", "ember", (0.0, float(np.log(runs.vocabulary))))
-        return text_still(runs.tokens, values, "ember", quantity.limits or (0, 1), title, quantity)
+        return text_still(runs.tokens, runs.clean.loss, "ember", quantity.limits or (0, 1), title, quantity)
 
     def height(self, width: int) -> int:
         """Estimated height in CSS pixels, laid out as js/src/views/lab/bench.svelte does."""

@@ -213,6 +213,27 @@ def test_what_cannot_be_changed_is_left_out_and_why_is_said(tmp_path):
     assert whole == alone
 
 
+def test_a_model_that_reads_from_both_sides_says_what_stands_at_a_position(model, tmp_path):
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    bert = mv.load(BertForMaskedLM(BertConfig(vocab_size=len(model.tokenizer), **small)).eval(), model.tokenizer)
+    view = mv.bench(bert, TEXT, token=" Mary", neurons=0, position=2, table=["zero"])
+    props = view.flat()[1]["0"][1]
+    assert "reads from both sides" in props["lossless"]
+    _, numbers, bars, loss, _ = ask(view, ["L0H1"], "zero")
+    expected = bert.trace(TEXT, edits=[mv.ablate("L0H1")]).logits[2].double()
+    assert numbers[0] == pytest.approx(float(expected[ids(model)[0]]), abs=1e-5)
+    assert bars[1].max() == pytest.approx(float(expected.softmax(-1).max()), abs=1e-6)
+    assert np.isnan(loss).all() and loss.shape == (14,)
+    table = view.flat("file")[1]["0"][1]["table"]
+    assert [e["key"] for e in table["entries"]] == [f"{s} zero" for s in ("L0H0", "L0H1", "L0.attn", "L0.mlp", "L0")]
+    assert view.save(tmp_path / "x.html").stat().st_size
+    assert "loss" not in view.still()
+    assert mv.bench(model, TEXT, table=()).flat()[1]["0"][1]["lossless"] is None
+
+
 def test_what_has_no_mean_is_left_out_of_a_table_and_a_scan_goes_past_it(model, monkeypatch):
     run = Runs.run
 

@@ -644,6 +644,19 @@ test('thumbnails that are too small for their cells are pooled, not sampled, and
   expect(drawn.size).toBe(2);
 });
 
+test('where no token has a loss the text has no colours, and what stands at a position is not called the next token', async () => {
+  const [nan, key] = [array([NaN, NaN, NaN], 1, 3), 'L0H1 zero'];
+  const arrays = { ...arraysOf([key]), loss1: nan, loss1clean: nan };
+  await show(undefined, { lossless: 'it reads from both sides', table: runs([key]) }, arrays);
+  head('L0H1').click();
+  await vi.waitFor(() => expect(big()).toContain('4.00 → −2.00'));
+  expect(nexts()[0]).toBe('Token at ·c');
+  expect(root.textContent).toContain('no loss: it reads from both sides');
+  expect(root.textContent).not.toContain('Loss of the tokens');
+  expect(root.querySelector('figure[aria-label*="nats"]')).toBeNull();
+  expect(token(1).style.backgroundColor).toBe('');
+});
+
 test('the edit that Python opens with is shown at first', async () => {
   await show(undefined, { edit: 'L0H1' });
   expect(badge()).toBe('edited: L0H1 → zero');
