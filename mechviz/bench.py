@@ -191,8 +191,9 @@ class _Desk:
 
     def answer(self, asked: dict[str, Any]) -> Any:
         """Run one edit; JSON, and its arrays."""
-        run = self.runs.run([str(site) for site in asked["sites"]], str(asked["mode"]))
-        return self._sent([run], [_key(asked["sites"], asked["mode"])])
+        # What a reader has typed is called as its button is.
+        sites = list(dict.fromkeys(_site(site) for site in asked["sites"]))
+        return self._sent([self.runs.run(sites, str(asked["mode"]))], [_key(sites, asked["mode"])])
 
     def scan(self, asked: dict[str, Any]) -> Any:
         """Some more runs of the table, from the entry with this number on, as long as nobody waits."""

@@ -253,6 +253,12 @@ def test_what_has_no_mean_is_left_out_of_a_table_and_a_scan_goes_past_it(model, 
     assert (last["entries"], last["next"], arrays) == ([], 3, [])
 
 
+def test_what_is_typed_is_called_as_its_button_is(view):
+    entry, numbers, *_ = ask(view, ["2.0", "L1H1", "L2H0"], "zero")
+    assert (entry["key"], entry["label"]) == ("L2H0+L1H1 zero", "L2H0 + L1H1 → zero")
+    assert numbers[0] == ask(view, ["L2H0", "L1H1"], "zero")[1][0]
+
+
 def test_the_model_is_as_it_was(model):
     inputs = torch.tensor([model.trace(TEXT).tokens.ids])
     with torch.no_grad():

@@ -7,7 +7,7 @@ import type { Backend } from '../src/backend';
 import type { Figure, FigureJson } from '../src/figure.svelte';
 import { setPaper } from '../src/export/paper';
 import { mountFigure } from '../src/mount';
-import { axis, bySize, gains, roundUp, signed, tilesOf } from '../src/parts/bench';
+import { axis, bySize, gains, placeOf, roundUp, signed, tilesOf } from '../src/parts/bench';
 import type { NdArray } from '../src/wire';
 
 let abort: AbortController;
@@ -57,7 +57,12 @@ function arraysOf(keys: string[]): Record<string, NdArray> {
 /** Of four runs, three positions each: after the second token of each run "x", then "y". */
 const AHEAD = { names: ['x', 'y', '·z'], ahead: { $array: 'ahead' }, ahead_bars: { $array: 'ahead_bars' } };
 
-async function show(ask: Backend['ask'] | undefined, more: object = {}, given: Record<string, NdArray> = {}) {
+async function show(
+  ask: Backend['ask'] | undefined,
+  more: Record<string, unknown> & { edit?: string } = {},
+  given: Record<string, NdArray> = {},
+  rest: object = {},
+) {
   const table = Object.keys(LOGITS);
   const arrays = {
     ...arraysOf(['']),
@@ -103,7 +108,8 @@ async function show(ask: Backend['ask'] | undefined, more: object = {}, given: R
       layout: { kind: 'view', id: '0' },
       views: { '0': { kind: 'bench', props: { ...props, ...other } } },
       arrays: headers,
-      selection: {},
+      selection: placeOf(more.edit ?? ''),
+      ...rest,
     }) as unknown as FigureJson;
   const backend: Backend = { live: Boolean(ask), load: async (id) => arrays[id as keyof typeof arrays], ask };
   figure = await mountFigure(document.body, jsonOf({}), backend, abort.signal);
@@ -241,7 +247,7 @@ function kernel() {
     new Promise((resolve, reject) => {
       if (name !== 'run') return;
       const { sites, mode } = args as { sites: string[]; mode: string };
-      const key = `${sites.join('+')} ${mode}`;
+      const key = `${sites.join('+').replace('0.1', 'L0H1')} ${mode}`; // as Python calls a head
       LOGITS[key] ??= 2;
       const found = Object.values(arraysOf([key]));
       asked.push({
@@ -302,6 +308,88 @@ test('live: Shift adds, any neuron can be typed, an error stands in place and th
   await vi.waitFor(() => expect(asked.at(-1)!.sites).toEqual(['L0H0', 'L0H1', 'L0N7']));
   asked.at(-1)!.answer();
   await vi.waitFor(() => expect(figure.selection).toMatchObject({ layers: [0], heads: [], neurons: [7] }));
+});
+
+test('live, a head that is typed in another way is called, marked and picked as its button is', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  root.querySelector('input')!.focus();
+  await userEvent.keyboard('0.1{Enter}');
+  expect(asked[0].sites).toEqual(['0.1']);
+  asked[0].answer();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  expect(head('L0H1').ariaPressed).toBe('true');
+  await vi.waitFor(() => expect(figure.selection).toMatchObject({ layers: [0], heads: [1] }));
+  head('L0H1').click(); // again restores
+  await vi.waitFor(() => expect(badge()).toBeUndefined());
+});
+
+test('a file that does not hold an edit in another kind says so, and shows the model as it is', async () => {
+  await show(undefined, { edit: 'L0H1' });
+  root.querySelectorAll<HTMLButtonElement>('.modes button')[1].click();
+  await vi.waitFor(() =>
+    expect(root.querySelector('[role=alert]')!.textContent).toContain('does not hold L0H1 → mean'),
+  );
+  expect([badge(), big()]).toEqual([undefined, '4.00']);
+  expect(root.querySelectorAll('.modes button')[1].ariaPressed).toBe('true');
+  expect(figure.selection).toMatchObject({ layers: [], heads: [] });
+  head('L0H0').click();
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H0 → mean'));
+  expect(root.querySelector('[role=alert]')).toBeNull();
+});
+
+test('the head that is picked by the address, or by Python, is the one that is changed; u lets go of it', async () => {
+  await show(undefined, { edit: 'L0H1' }, {}, { selection: { layers: [0], heads: [0] } });
+  expect(badge()).toBe('edited: L0H0 → zero');
+  head('L0H0').focus();
+  await userEvent.keyboard('u');
+  await vi.waitFor(() => expect(badge()).toBeUndefined());
+  expect(figure.selection).toMatchObject({ layers: [], heads: [] });
+  figure.receive({ layers: [0], heads: [1], positions: [2] });
+  await vi.waitFor(() => expect(badge()).toBe('edited: L0H1 → zero'));
+  figure.receive({ positions: [2] });
+  await vi.waitFor(() => expect(badge()).toBeUndefined());
+  // What the address names and the file does not hold
+  figure.receive({ layers: [0], neurons: [7] });
+  await vi.waitFor(() =>
+    expect(root.querySelector('[role=alert]')!.textContent).toContain('does not hold L0N7 → zero'),
+  );
+});
+
+test('where nothing is picked any more nothing is changed; a layer, which is never picked by itself, is', async () => {
+  await show(undefined, { edit: 'L0H1' }, {}, { selection: {} });
+  expect(badge()).toBeUndefined();
+  abort.abort();
+  document.body.replaceChildren();
+  await show(undefined, { edit: 'L0' });
+  expect(badge()).toBe('edited: L0 → zero');
+});
+
+test('beside other views a head that is picked is theirs, and runs nothing', async () => {
+  const layout = { kind: 'row', items: [{ kind: 'view', id: '0' }] };
+  await show(undefined, { edit: 'L0H1' }, {}, { layout, selection: { layers: [0], heads: [0] } });
+  expect(badge()).toBe('edited: L0H1 → zero');
+  figure.pick({ layers: [0], heads: [0] });
+  await tick();
+  expect(badge()).toBe('edited: L0H1 → zero');
+  root.querySelector<HTMLButtonElement>('.big button')!.click();
+  await vi.waitFor(() => expect(badge()).toBeUndefined());
+  expect(figure.selection).toMatchObject({ layers: [0], heads: [0] }); // it is not what was changed
+});
+
+test('live, of several the last is picked; without it the one that is left', async () => {
+  const { asked, ask } = kernel();
+  await show(ask);
+  const add = (site: string) => head(site).dispatchEvent(new MouseEvent('click', { bubbles: true, shiftKey: true }));
+  for (const site of ['L0H0', 'L0H1', 'L0H0']) {
+    const before = asked.length;
+    add(site);
+    await vi.waitFor(() => expect(asked).toHaveLength(before + 1));
+    asked.at(-1)!.answer();
+    await pause();
+  }
+  expect(badge()).toBe('edited: L0H1 → zero');
+  expect(figure.selection).toMatchObject({ layers: [0], heads: [1] });
 });
 
 test('a run that was made while nobody asked is shown with its own thumbnails, which the kernel is asked for', async () => {

@@ -193,6 +193,12 @@ export function spanOf(sites: string[]): string {
   return sites.length < 4 ? sites.join(', ') : `${sites[0]} … ${sites.at(-1)} (${sites.length})`;
 }
 
+/** The one head or neuron that is picked: the other way round. */
+export function siteOf({ layers, heads, neurons }: ReturnType<typeof placeOf>): string | undefined {
+  if (layers.length !== 1 || heads.length + neurons.length !== 1) return undefined;
+  return heads.length ? `L${layers[0]}H${heads[0]}` : `L${layers[0]}N${neurons[0]}`;
+}
+
 /** "L1H0" → its layer and head, "L1N3" → its layer and neuron; "L1.mlp" and "L1" → the layer alone. */
 export function placeOf(site: string): { layers: number[]; heads: number[]; neurons: number[] } {
   const [layers, heads, neurons] = [/^L(\d+)/, /^L\d+H(\d+)$/, /^L\d+N(\d+)$/].map((axis) => {

@@ -2,7 +2,9 @@
 import { untrack } from 'svelte';
 import { Superseded } from '../backend';
 import type { Figure } from '../figure.svelte';
-import { answered, placeOf, runsOf, type Run, type RunsJson } from './bench';
+import { sameSelection } from '../selection';
+import { say } from '../words';
+import { answered, placeOf, runsOf, siteOf, type Run, type RunsJson } from './bench';
 
 /** What there is to run: mechviz/bench.py. */
 export interface Runnable {
@@ -48,18 +50,29 @@ export class BenchRuns {
   /** The run that is made before anybody asks. */
   #begun: { key: string; done: Promise<void> } | undefined;
   #gone = false;
+  /** The head or neuron that was picked last. */
+  #named: string | undefined;
 
   constructor(figure: Figure, view: string, runnable: () => Runnable) {
     [this.#figure, this.#view, this.#runnable] = [figure, view, runnable];
+    // Beside other views, or shared with other cells, what is picked may be theirs: it would run the model unasked.
+    const alone = () => figure.layout.kind === 'view' && !figure.tell;
     let opened: string | null | undefined;
     $effect.pre(() => {
       void this.#desk;
       untrack(() => {
         const { edit, slow } = runnable();
+        // At first an address may have picked something else; later the selection comes by itself.
+        if (edit !== opened) this.#named = siteOf(opened === undefined ? placeOf(edit ?? '') : figure.selection);
         this.#open(edit === opened ? this.edited : edit ? [edit] : []);
         opened = edit;
         if (figure.live && !slow) void this.scan();
       });
+    });
+    $effect.pre(() => {
+      if (!alone()) return;
+      const site = siteOf(figure.selection);
+      untrack(() => this.#heed(site));
     });
     $effect(() => () => {
       this.#gone = true;
@@ -83,7 +96,7 @@ export class BenchRuns {
   readonly run = $derived(this.known[this.#shown] ?? this.clean);
   readonly changed = $derived(this.run !== this.clean);
   /** The sites that are changed in it, and the kind of edit. */
-  readonly sites = $derived(this.changed ? this.run.key.slice(0, this.run.key.lastIndexOf(' ')).split('+') : []);
+  readonly sites = $derived(this.changed ? sitesOf(this.run) : []);
   readonly how = $derived(this.run.key.slice(this.run.key.lastIndexOf(' ') + 1));
   /** Runs of one site under the kind of edit that is chosen, those that move the logit most first. */
   readonly ranked = $derived(
@@ -104,10 +117,9 @@ export class BenchRuns {
     const rest = this.edited.filter((one) => one !== site);
     if (add && this.#figure.live) this.edited = on ? rest : [...this.edited, site];
     else this.edited = on && this.edited.length === 1 ? [] : [site];
-    const asked = this.edited;
     // Picked once it is shown: the kernel, and whoever else is told, has nothing else to do meanwhile.
-    void this.#follow().then(() => {
-      if (this.edited === asked) this.#figure.pick(placeOf(asked.includes(site) ? site : ''));
+    void this.#follow().then((shown) => {
+      if (shown) this.#figure.pick(placeOf(this.edited.at(-1) ?? ''));
     });
   }
 
@@ -116,9 +128,13 @@ export class BenchRuns {
     if (this.edited.length) void this.#follow();
   }
 
+  /** Nothing is changed; nor is picked what was, unless something else is by now. */
   undo(): void {
+    const picked = placeOf(this.edited.at(-1) ?? '');
     this.edited = [];
     void this.#follow();
+    const { selection } = this.#figure;
+    if (sameSelection({ ...selection, ...picked }, selection)) this.#figure.pick(placeOf(''));
   }
 
   /** Begin, or begin again with what there is to run now: what is changed stays so, and is run for it. */
@@ -130,43 +146,61 @@ export class BenchRuns {
     void this.#follow();
   }
 
+  /** The address, or Python, has picked another head or neuron, or lets go of it: that is what is changed. */
+  #heed(site: string | undefined): void {
+    const before = this.#named;
+    this.#named = site;
+    if (site === before || (site ? this.edited.includes(site) : this.edited.join() !== before)) return;
+    this.edited = site ? [site] : [];
+    void this.#follow();
+  }
+
   fail(problem: unknown): void {
     if (!(problem instanceof Superseded)) this.failed = wordsOf(problem);
   }
 
   /** Show what is asked for: at once where it is known, else when the kernel has run it; the newest wins. */
-  async #follow(): Promise<void> {
+  async #follow(): Promise<boolean> {
     const [key, desk] = [keyOf(this.edited, this.mode), this.#desk];
     const wanted = () => key === keyOf(this.edited, this.mode) && desk === this.#desk;
     this.failed = '';
     if (!key || this.known[key]?.whole || !this.#figure.live) {
       this.waiting = false;
-      if (!key || key in this.known) this.#shown = key;
-      return;
+      this.#shown = key;
+      if (!key || key in this.known) return true;
+      this.undo();
+      this.failed = say('bench.absent', { edit: key.replace(' ', ' → ') });
+      return false;
     }
     this.waiting = true;
+    let run: Run | undefined;
     try {
       if (this.#begun?.key === key) {
         await this.#begun.done;
-        if (!wanted()) return;
+        if (!wanted()) return false;
       }
-      if (!this.known[key]?.whole) await this.#ask(this.edited);
+      run = this.known[key]?.whole ? this.known[key] : await this.#ask(this.edited);
     } catch (problem) {
-      if (problem instanceof Superseded || !wanted()) return;
+      if (problem instanceof Superseded || !wanted()) return false;
       this.failed = wordsOf(problem);
       this.waiting = false;
       // What is shown is what the next click goes on from; the same one tries again.
       this.edited = [...this.sites];
-      return;
+      return false;
     }
-    if (!wanted()) return; // something else was clicked since, or the text is another one
+    if (!wanted()) return false; // something else was clicked since, or the text is another one
     this.waiting = false;
-    if (this.known[key]?.whole) this.#shown = key;
+    if (!run) return false;
+    // A site that was typed is from here on called as its button is.
+    [this.edited, this.#shown] = [sitesOf(run), run.key];
+    return true;
   }
 
-  async #ask(sites: string[], how?: { channel: string; background: boolean }): Promise<void> {
+  async #ask(sites: string[], how?: { channel: string; background: boolean }): Promise<Run | undefined> {
     const answer = await this.#figure.ask(this.#view, 'run', { sites, mode: this.mode }, how);
-    if (answer) this.#keep(answered(this.#desk, answer.value, answer.arrays));
+    const runs = answer ? answered(this.#desk, answer.value, answer.arrays) : [];
+    this.#keep(runs);
+    return runs[0];
   }
 
   /** A scan may send no thumbnails: a run that has them stays. */
@@ -200,7 +234,10 @@ export class BenchRuns {
     const key = keyOf([site], this.mode);
     if (this.known[key]?.whole || this.waiting || this.#begun?.key === key) return;
     // What goes wrong is told by the click, which asks again.
-    const done = this.#ask([site], { channel: 'ready', background: true }).catch(() => {});
+    const done = this.#ask([site], { channel: 'ready', background: true }).then(
+      () => {},
+      () => {},
+    );
     const begun = (this.#begun = { key, done });
     void done.then(() => this.#begun === begun && (this.#begun = undefined));
   }
@@ -234,6 +271,10 @@ export class BenchRuns {
 /** "L1H0+L0.mlp zero"; "" where nothing is changed. */
 export function keyOf(sites: string[], mode: string): string {
   return sites.length ? `${sites.join('+')} ${mode}` : '';
+}
+
+function sitesOf({ key }: Run): string[] {
+  return key.slice(0, key.lastIndexOf(' ')).split('+');
 }
 
 function wordsOf(problem: unknown): string {
