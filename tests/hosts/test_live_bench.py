@@ -64,6 +64,13 @@ def test_a_click_is_the_run_of_the_edited_model(notebook):
     figure.get_by_role("button", name="undo").click()
     wait_until(lambda: big(figure) == clean)
     assert nb.python("print(numbers())").split()[0] == clean
+    assert nb.python("print(view.selection.layers, view.selection.neurons)") == "[] []"
+
+    # What Python picks is changed.
+    nb.python("view.selection.layers, view.selection.heads = [1], [2]")
+    figure.get_by_text("edited: L1H2 → zero").wait_for()
+    edited = nb.python("print(numbers('L1H2'))").split()[0]
+    wait_until(lambda: big(figure).startswith(f"{clean} → {edited} "))
     assert nb.requests.outside() == []
 
 
