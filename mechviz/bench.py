@@ -76,9 +76,9 @@ def bench(
         title: Heads the picture.
 
     A loss of NaN, that of the first token, is drawn without a fill. A model that reads from both sides, as masked language
-    models do, has none: its text has no colours, and instead of next tokens stand those that it says at a position. What a model cannot be taken apart for (its blocks
-    normalise the stream itself) is said in the place of the parts; everything else works. Parts that cannot be changed are
-    no buttons, and why is said below the thumbnails.
+    models do, has none: its text has no colours, and instead of next tokens stand those that it says at a position. What a
+    model cannot be taken apart for (its blocks normalise the stream itself) is said in the place of the parts; everything
+    else works. Parts that cannot be changed are no buttons, and why is said below the thumbnails.
 
     Raises:
         TypeError: `model` is none of `mechviz.load`, `references` is a single text, `position` or `neurons` is no number.
