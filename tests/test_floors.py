@@ -104,8 +104,9 @@ MAY_BE_HEAVY = ["_plotly_look", "models/*", "analysis/*", "demo/*", "scan/*", "b
 
 BROWSER_FLOORS = [
     ["color", "wire", "selection", "shortcuts", "words", "fullscreen", "export/paper", "compiler/*"],
-    ["scale", "number", "theme", "backend", "bus", "compiler"],
-    ["style"],
+    ["scale", "number", "theme", "backend", "compiler"],
+    ["style", "lent"],
+    ["bus"],
     ["figure.svelte", "pattern/*"],
     ["views/types"],
     ["export/*"],
